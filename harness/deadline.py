@@ -1,0 +1,73 @@
+"""Waiting with a reason, a deadline, and a last observation."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from harness.errors import BadInput, DeadlineExceeded
+
+T = TypeVar("T")
+
+
+def _pace() -> float:
+    text = os.environ.get("MQ_PACE", "1")
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if value <= 0:
+        raise BadInput(f"MQ_PACE={text!r} is not a positive number: it multiplies every deadline, 1 is the default")
+    return value
+
+
+PACE = _pace()
+"""Every deadline is multiplied by this (environment variable MQ_PACE): slow machines, such as the lab, raise it."""
+
+
+class Deadline:
+    """A point in time that a whole operation shares, however many waits it makes.
+
+    `seconds` are real seconds before PACE is applied.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds * PACE
+        self._end = time.monotonic() + self.seconds
+
+    def remaining(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self._end - time.monotonic())
+
+    def expired(self) -> bool:
+        """Whether nothing is left."""
+        return time.monotonic() >= self._end
+
+
+def wait_until(
+    reason: str,
+    probe: Callable[[], T],
+    *,
+    within: float | Deadline,
+    every: float = 0.001,
+    last: Callable[[], object] | None = None,
+) -> T:
+    """Call `probe` until it answers something true, and return that.
+
+    `reason` completes the sentence "waited 2.0 s for ...". `within` is seconds (scaled by PACE) or a shared
+    Deadline; `every` is the pause between two looks, in seconds (0 spins: for waits of microseconds).
+    `last` says what was last seen, where the probe's own answer does not.
+
+    Raises DeadlineExceeded with the reason and the last observation.
+    """
+    deadline = within if isinstance(within, Deadline) else Deadline(within)
+    while True:
+        seen = probe()
+        if seen:
+            return seen
+        if deadline.expired():
+            shown = last() if last else seen
+            raise DeadlineExceeded(f"waited {deadline.seconds:.1f} s for {reason}; last seen: {shown}")
+        time.sleep(min(every, deadline.remaining()))

@@ -1,0 +1,1 @@
+"""What runs inside a VM and drives the NIC."""

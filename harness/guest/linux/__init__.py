@@ -1,0 +1,1 @@
+"""The Linux guest: a small initramfs driven over SSH."""

@@ -1,0 +1,1 @@
+"""A nested machine for hosts whose KVM cannot run a stock kernel."""

@@ -1,0 +1,1 @@
+"""Virtual machine monitors under test, and their running instances."""

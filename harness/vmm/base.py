@@ -1,0 +1,207 @@
+"""The small interface behind which every VMM stands: a build (`Vmm`) and its running instances (`Vm`)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import VmmDied, VmmError
+
+if TYPE_CHECKING:
+    from harness.guest.memory import GuestMemory
+    from harness.host.syscalls import Policy
+    from harness.vmm.process import VmmProcess
+    from harness.vmm.serial import SerialPort
+
+
+@dataclass(frozen=True)
+class TapByName:
+    """A tap that the VMM opens by its name; made by the VMM if there is none of that name."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class TapByFds:
+    """A tap handed over as open descriptors, one per pair, pair i being the i-th."""
+
+    fds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class VhostUserSocket:
+    """A vhost-user back end behind a UNIX socket. `server`: the VMM listens, the back end connects."""
+
+    path: Path
+    server: bool = False
+
+
+Attachment = TapByName | TapByFds | VhostUserSocket
+
+
+@dataclass(frozen=True)
+class NicConfig:
+    """One virtio-net device: its id on the VMM, MAC address, number of pairs, and what it is plugged into."""
+
+    id: str
+    mac: str
+    pairs: int
+    attachment: Attachment
+    queue_size: int = 256
+
+
+@dataclass(frozen=True)
+class VmConfig:
+    """A VM to launch. `memory_mib` is guest RAM; it is shared memory unless `shared_memory` is false."""
+
+    kernel: Path | None
+    nics: tuple[NicConfig, ...] = ()
+    initramfs: Path | None = None
+    cmdline: str = ""
+    firmware: Path | None = None
+    cpus: int = 4
+    memory_mib: int = 64
+    shared_memory: bool = True
+    extra_args: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ExitStatus:
+    """How a VMM's process ended: `code` as the shell counts, `signal` by name where one killed it."""
+
+    code: int
+    signal: str | None = None
+
+    def __str__(self) -> str:
+        return f"killed by {self.signal}" if self.signal else f"exit status {self.code}"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to run a VM, beside what it is: where its files go, and who watches its system calls."""
+
+    workdir: Path
+    syscalls: Policy | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Vm(ABC):
+    """One running instance of a VMM. Use it as a context manager: leaving it stops the process and cleans up.
+
+    Every call has a deadline of its own. A VMM that dies in a call raises VmmDied, one that refuses VmmError.
+    """
+
+    def __init__(self, vmm: Vmm, config: VmConfig, process: VmmProcess, serial: SerialPort) -> None:
+        self.vmm = vmm
+        self.config = config
+        self.process = process
+        self.serial = serial
+        """The guest's first serial port (COM1)."""
+
+    @property
+    def pid(self) -> int:
+        """The VMM's process id."""
+        return self.process.pid
+
+    @abstractmethod
+    def info(self) -> dict[str, Any]:
+        """What the VMM says of the VM, as its API gives it."""
+
+    @abstractmethod
+    def state(self) -> str:
+        """`running`, `paused`, or another word of the VMM's own."""
+
+    @abstractmethod
+    def pause(self) -> None:
+        """Stop the vCPUs and the devices."""
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Let a paused VM go on."""
+
+    @abstractmethod
+    def reboot(self) -> None:
+        """Reset the machine as its power-cycle button would; the guest starts anew."""
+
+    @abstractmethod
+    def add_nic(self, nic: NicConfig) -> None:
+        """Hot plug a NIC."""
+
+    @abstractmethod
+    def remove_nic(self, nic_id: str) -> None:
+        """Ask the guest to give up a NIC. The device goes once the guest ejects it."""
+
+    @abstractmethod
+    def snapshot(self, folder: Path) -> None:
+        """Write a paused VM's state into an empty, existing folder."""
+
+    @abstractmethod
+    def guest_memory(self) -> GuestMemory:
+        """The guest's RAM, mapped into this process. Valid until a reboot that renews it (see `reboot`)."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the VMM by whatever means it takes, and remove its sockets. Never raises for a dead VMM."""
+
+    def log(self) -> str:
+        """Everything the VMM logged or printed so far."""
+        return self.process.output()
+
+    def exit_status(self) -> ExitStatus | None:
+        """How the process ended, or None while it lives."""
+        return self.process.exit_status()
+
+    def check_alive(self, doing: str) -> None:
+        """Raise VmmDied if the process is gone; `doing` completes "the VMM died while ..."."""
+        if (status := self.exit_status()) is not None:
+            raise VmmDied(
+                f"{self.vmm.name} died ({status}) while {doing}; its last words: {self.process.tail() or '(none)'}"
+            )
+
+    def __enter__(self) -> Vm:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class Vmm(ABC):
+    """A program under test: one build, known by a name in the matrix."""
+
+    kind: str
+    """`cloud-hypervisor` or `qemu`."""
+
+    def __init__(self, name: str, path: Path, version: str) -> None:
+        self.name = name
+        self.path = path
+        self.version = version
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.name}: {self.version}>"
+
+    @abstractmethod
+    def launch(self, config: VmConfig, launch: Launch) -> Vm:
+        """Start a VM. Returns once its API answers; the guest may still be booting.
+
+        Raises VmmDied with the VMM's own words if it ends at start.
+        """
+
+    @abstractmethod
+    def restore(self, snapshot: Path, config: VmConfig, launch: Launch) -> Vm:
+        """Start a VM from a snapshot that `Vm.snapshot` wrote. It is left paused."""
+
+    def require(self, condition: bool, sentence: str) -> None:
+        """Raise VmmError unless `condition`: for requests that this VMM cannot express."""
+        if not condition:
+            raise VmmError(f"{self.name}: {sentence}")
+
+
+def nic_of(config: VmConfig, nic_id: str) -> NicConfig:
+    """The NIC of that id; KeyError names those that there are."""
+    found: Sequence[NicConfig] = [nic for nic in config.nics if nic.id == nic_id]
+    if not found:
+        raise KeyError(f"no NIC {nic_id!r}; there are {[nic.id for nic in config.nics]}")
+    return found[0]
