@@ -1,0 +1,216 @@
+"""What a run found: typed records, and the one place where their file format is known (schema 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from harness.errors import BadInput
+
+SCHEMA = 1
+
+
+class Verdict(StrEnum):
+    """What a test found out about a VMM. `error`: the test itself could not judge."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    XFAIL = "xfail"
+    XPASS = "xpass"
+    SKIP = "skip"
+    ERROR = "error"
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether somebody has to look at it."""
+        return self in (Verdict.FAIL, Verdict.XPASS, Verdict.ERROR)
+
+
+class PairRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the witnesses say of one pair. None: this witness was not asked, or cannot tell."""
+
+    pair: int
+    guest: bool | None = None
+    """Whether the guest was told that the pair is active."""
+    host: bool | None = None
+    """Whether the host holds it active: tap queue attached, or vrings enabled."""
+    frames: int | None = None
+    """Frames that landed on its receiveq."""
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of a test's timeline."""
+
+    at: float
+    """Seconds since the test began, on the host's monotonic clock."""
+    source: str
+    """Who says so: `guest`, `vmm`, `syscall`, `netlink`, `vhost-user`, `frames`, `test`."""
+    text: str
+    pair: int | None = None
+    """The pair this line is about."""
+    frames: int | None = None
+    """With `pair`: frames that landed on it since the line before."""
+    pairs: int | None = None
+    """The count of active pairs from here on, as this source says."""
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One test on one VMM. The first nine keys are always in the file, the others if they say something."""
+
+    test: str
+    """pytest's node id without the VMM, so that it is the same on every VMM."""
+    vmm: str
+    """The VMM's name in the matrix."""
+    version: str
+    """What the VMM says of itself."""
+    driver: str | None
+    """`probe`, `linux`, or None where the test has none."""
+    backend: str | None
+    """`tap`, `vhost-user`, or None where the test has none."""
+    requirements: tuple[str, ...]
+    """Ids of conformance/requirements.toml."""
+    verdict: Verdict
+    seconds: float
+    reason: str
+    """One line: why it is not a plain pass; empty for one."""
+
+    disagreement: bool = False
+    """Two witnesses contradict each other, whatever the verdict."""
+    details: str = ""
+    """The failure as pytest shows it."""
+    witnesses: tuple[PairRow, ...] = ()
+    timeline: tuple[Event, ...] = ()
+    rerun: str = ""
+    """The shell line that runs this again."""
+    bundle: str = ""
+    """Folder of the failure bundle, relative to the run's folder."""
+    seed: int | None = None
+
+
+class VmmInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One column of the matrix."""
+
+    name: str
+    kind: str
+    version: str
+    path: str = ""
+
+
+class NotRun(msgspec.Struct, frozen=True):
+    """A test that was selected for a VMM and never began."""
+
+    test: str
+    vmm: str
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of the suite, as `results.json` holds it."""
+
+    schema: int = SCHEMA
+    host: Mapping[str, Any] = {}
+    """Facts about the machine, fit to be shown as they are."""
+    vmms: tuple[VmmInfo, ...] = ()
+    results: tuple[Result, ...] = ()
+    started: str = ""
+    """UTC, ISO 8601."""
+    finished: str = ""
+    command: tuple[str, ...] = ()
+    """The command line, one argument each."""
+    complete: bool = False
+    """Whether the run ended by itself: not interrupted, not stopped at the first failure."""
+    selected: int = 0
+    """How many tests the run set out to do, one per VMM."""
+    deselected: int = 0
+    """How many it left out because it was asked to (`-k`, `-m`)."""
+    not_run: tuple[NotRun, ...] = ()
+    folder: str = ""
+    """The run's folder, relative to the report folder. `Result.bundle` is relative to it."""
+
+    @property
+    def everything_ran(self) -> bool:
+        """Whether every test of the suite has a verdict, be it a skip."""
+        return (
+            self.complete and not self.not_run and not self.deselected and len(self.results) >= self.selected
+        )
+
+    def names(self) -> tuple[str, ...]:
+        """The VMMs' names in the order given, then those that only results name."""
+        return tuple(dict.fromkeys([v.name for v in self.vmms] + [r.vmm for r in self.results]))
+
+
+def utc_now() -> str:
+    """Now, in UTC, as `Run.started` holds it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def to_dict(result: Result) -> dict[str, Any]:
+    """A result as plain dicts, lists and numbers: for xdist's wire."""
+    plain: dict[str, Any] = msgspec.to_builtins(result)
+    return plain
+
+
+def from_dict(plain: Mapping[str, Any]) -> Result:
+    """The other way round. Raises BadInput if it is not a result."""
+    try:
+        return msgspec.convert(plain, Result)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"not a result: {error}") from None
+
+
+def dumps(run: Run) -> bytes:
+    """The file's content: JSON, indented, readable by people."""
+    return msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n"
+
+
+def loads(content: bytes, where: str) -> Run:
+    """Read a file's content; `where` names it in errors. Raises BadInput."""
+    try:
+        plain = msgspec.json.decode(content)
+    except msgspec.DecodeError as error:
+        raise BadInput(
+            f"{where} is not complete JSON ({error}): it was cut short or is no results file; "
+            "earlier runs are in the folder runs/ beside it"
+        ) from None
+    if not isinstance(plain, dict) or "schema" not in plain or "results" not in plain:
+        raise BadInput(f"{where} is JSON but no results file of this suite: it has no 'schema' and 'results'")
+    if plain["schema"] != SCHEMA:
+        raise BadInput(
+            f"{where} has schema {plain['schema']!r}, this version reads {SCHEMA}: "
+            "use the version of the suite that wrote it, or run again"
+        )
+    try:
+        return msgspec.convert(plain, Run)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"{where} is a results file with something wrong in it: {error}") from None
+
+
+def load(path: Path) -> Run:
+    """Read a results file, or the newest one of a report folder. Raises BadInput."""
+    file = path / "results.json" if path.is_dir() else path
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise BadInput(
+            f"cannot read {file}: {error.strerror}; a run writes it into its --report folder"
+        ) from None
+    return loads(content, str(file))
+
+
+def bundle_folder(results: Path, run: Run, result: Result) -> Path | None:
+    """Where the failure bundle of `result` lies, or None; `results` is the file that `run` was read from."""
+    if not result.bundle:
+        return None
+    for base in _bundle_bases(results, run):
+        if (base / result.bundle).is_dir():
+            return base / result.bundle
+    return None
+
+
+def _bundle_bases(results: Path, run: Run) -> Sequence[Path]:
+    beside = results if results.is_dir() else results.parent
+    return [beside, beside / run.folder] if run.folder else [beside]

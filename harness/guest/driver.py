@@ -1,0 +1,102 @@
+"""What drives a NIC inside the guest, seen from a test: the same few verbs for raw virtio and for Linux."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+Inject = Callable[[Sequence[bytes]], None]
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What became of `sent` frames.
+
+    `by_pair`: how many arrived on each pair, each frame counted once. `lost`: never seen. `twice`: seen again
+    after the first time. `late`: frames of an earlier batch, given up as lost then, that arrived only now.
+    """
+
+    sent: int
+    by_pair: Mapping[int, int] = field(default_factory=dict)
+    lost: int = 0
+    twice: int = 0
+    late: int = 0
+
+    @property
+    def pairs(self) -> frozenset[int]:
+        """The pairs on which anything arrived."""
+        return frozenset(pair for pair, count in self.by_pair.items() if count)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every frame arrived exactly once, and nothing else did."""
+        return not (self.lost or self.twice or self.late)
+
+    def __str__(self) -> str:
+        places = ", ".join(f"pair {pair}: {self.by_pair[pair]}" for pair in sorted(self.by_pair)) or "nowhere"
+        rest = "".join(f", {count} {word}" for word, count in self._rest().items() if count)
+        return f"{self.sent} frames sent; landed on {places}{rest}"
+
+    def _rest(self) -> dict[str, int]:
+        return {"lost": self.lost, "seen twice": self.twice, "late": self.late}
+
+
+class Ledger:
+    """Accounts for frames by identity over a NIC's whole life: where each one landed, twice, late, or never."""
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._batch: dict[int, int | None] = {}
+        self._given_up: set[int] = set()
+        self._twice = self._late = 0
+
+    def open(self, count: int) -> range:
+        """Begin a batch of `count` frames; their identities. What the batch before still lacks is given up."""
+        self._given_up.update(identity for identity, pair in self._batch.items() if pair is None)
+        identities = range(self._next, self._next + count)
+        self._next += count
+        self._batch = dict.fromkeys(identities)
+        self._twice = self._late = 0
+        return identities
+
+    def arrived(self, pair: int, identity: int) -> None:
+        """Enter one arrival."""
+        if self._batch.get(identity, 0) is None:
+            self._batch[identity] = pair
+        elif identity in self._given_up:
+            self._given_up.discard(identity)
+            self._late += 1
+        else:
+            self._twice += 1
+
+    @property
+    def missing(self) -> int:
+        """Frames of this batch not seen yet."""
+        return sum(pair is None for pair in self._batch.values())
+
+    def landed(self) -> Landed:
+        """The batch's account as it stands."""
+        by_pair = Counter(pair for pair in self._batch.values() if pair is not None)
+        return Landed(len(self._batch), dict(by_pair), self.missing, self._twice, self._late)
+
+
+class GuestDriver(Protocol):
+    """A driver bound to one NIC. Pairs are numbered from 0."""
+
+    name: str
+    """`probe` or `linux`."""
+
+    @property
+    def believed_pairs(self) -> frozenset[int]:
+        """The guest's witness: the pairs that the driver was told are active."""
+
+    def set_pairs(self, pairs: int) -> bool:
+        """Ask the device for this many active pairs; whether it agreed."""
+
+    def receive(self, inject: Inject, frames: Sequence[bytes], ledger: Ledger) -> Landed:
+        """Let `inject` send these stamped frames, and account for them. Their ledger batch is open."""
+
+    def reset(self) -> None:
+        """Reset the device, and start it anew as it was first started."""

@@ -1,0 +1,83 @@
+"""The probe guest's driver as the tests' common verbs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from harness.deadline import PACE
+from harness.errors import GuestError
+from harness.guest.driver import Inject, Landed, Ledger
+from harness.guest.probe.device import Status
+from harness.guest.probe.features import MULTIQUEUE, Feature
+from harness.guest.probe.net import Ack, VirtioNet
+from harness.host.flows import STAMP_LENGTH, STAMP_OFFSET, read_stamp
+
+WINDOW = 512
+"""Frames sent before what arrived is taken off: less than a tap queue holds (1000), so that none is dropped."""
+
+QUIET = 0.5
+"""Seconds without any arrival after which the frames still missing count as lost."""
+
+
+class ProbeDriver:
+    """Drives one NIC with features and rings of the test's choice; `net` is the driver below, for raw access."""
+
+    name = "probe"
+
+    def __init__(self, net: VirtioNet, features: Feature = MULTIQUEUE, *, pairs: int | None = None) -> None:
+        self.net = net
+        self.features = features
+        self._pairs = pairs
+        self._believed = 0
+
+    def start(self) -> Status:
+        """Start the device as this driver does, all receive rings filled. Raises GuestError if it does not start."""
+        status = self.net.start(self.features, pairs=self._pairs)
+        self._believed = 1
+        if not status & Status.DRIVER_OK or status & (Status.NEEDS_RESET | Status.FAILED):
+            raise GuestError(f"the device did not start with {self.features!r}: its status is {status!r}")
+        return status
+
+    def reset(self) -> None:
+        """Reset the device and start it anew."""
+        self.start()
+
+    @property
+    def believed_pairs(self) -> frozenset[int]:
+        """Pair 0 from DRIVER_OK on; after an acknowledged VQ_PAIRS_SET n, the first n."""
+        return frozenset(range(self._believed))
+
+    def set_pairs(self, pairs: int) -> bool:
+        """Send VQ_PAIRS_SET; whether the ack was OK."""
+        return self.ask_pairs(pairs) is Ack.OK
+
+    def ask_pairs(self, pairs: int) -> Ack | int:
+        """Send VQ_PAIRS_SET; its ack."""
+        ack = self.net.set_pairs(pairs)
+        if ack is Ack.OK:
+            self._believed = pairs
+        return ack
+
+    def receive(self, inject: Inject, frames: Sequence[bytes], ledger: Ledger) -> Landed:
+        """Send in windows, taking arrivals off in between; wait until all are in or none came for QUIET seconds."""
+        for start in range(0, len(frames), WINDOW):
+            inject(frames[start : start + WINDOW])
+            self._take(ledger)
+        last_arrival = time.monotonic()
+        while ledger.missing:
+            if self._take(ledger):
+                last_arrival = time.monotonic()
+            elif time.monotonic() - last_arrival > QUIET * PACE:
+                break
+        return ledger.landed()
+
+    def _take(self, ledger: Ledger) -> int:
+        """Enter what has arrived; how many frames of ours it was."""
+        ours = 0
+        for pair, payload in self.net.take_frames(STAMP_OFFSET, STAMP_LENGTH):
+            identity = read_stamp(payload)
+            if identity is not None:
+                ledger.arrived(pair, identity)
+                ours += 1
+        return ours

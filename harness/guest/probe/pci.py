@@ -1,0 +1,140 @@
+"""PCI as the driver sees it: configuration space through ports 0xcf8 and 0xcfc, and virtio's capabilities.
+
+Sources: PCI Local Bus Specification 3.0, 3.2.2.3.2 (configuration mechanism 1); virtio 1.2, 4.1.4 (capabilities).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from harness.errors import GuestError
+from harness.guest.probe.bus import Bus, Operation, port_in, port_out
+
+CONFIG_ADDRESS, CONFIG_DATA = 0xCF8, 0xCFC
+CONFIG_SIZE = 256
+VENDOR_VIRTIO = 0x1AF4
+DEVICE_NET_MODERN, DEVICE_NET_TRANSITIONAL = 0x1041, 0x1000
+COMMAND = 0x04
+COMMAND_MEMORY, COMMAND_BUS_MASTER, COMMAND_NO_INTX = 1 << 1, 1 << 2, 1 << 10
+BAR0 = 0x10
+CAPABILITIES = 0x34
+CAPABILITY_VENDOR, CAPABILITY_MSIX = 0x09, 0x11
+BRIDGE = 1
+"""Header type of a PCI-to-PCI bridge (bits 0 to 6 of the byte at 0x0e)."""
+PRIMARY_TO_SUBORDINATE = 0x18
+
+
+class Structure(IntEnum):
+    """Configuration structure types of a virtio PCI capability (cfg_type)."""
+
+    COMMON = 1
+    NOTIFY = 2
+    ISR = 3
+    DEVICE = 4
+
+
+@dataclass(frozen=True)
+class Function:
+    """A PCI function's address."""
+
+    bus: int
+    device: int
+    function: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.bus:02x}:{self.device:02x}.{self.function}"
+
+    def select(self, offset: int) -> Operation:
+        """The access that points CONFIG_DATA at the doubleword of `offset`."""
+        where = self.bus << 16 | self.device << 11 | self.function << 8 | offset & 0xFC
+        return port_out(4, CONFIG_ADDRESS, 1 << 31 | where)
+
+
+@dataclass(frozen=True)
+class Region:
+    """A configuration structure: guest-physical `address`, `length` in bytes, and notify_off_multiplier."""
+
+    address: int
+    length: int
+    multiplier: int = 0
+
+
+def read_config(bus: Bus, function: Function, offset: int = 0, length: int = CONFIG_SIZE) -> bytes:
+    """`length` bytes of configuration space; both numbers are multiples of four."""
+    operations = []
+    for at in range(offset, offset + length, 4):
+        operations += [function.select(at), port_in(4, CONFIG_DATA)]
+    return b"".join(struct.pack("<I", value) for value in bus.run(operations))
+
+
+def write_config(bus: Bus, function: Function, offset: int, width: int, value: int) -> None:
+    """Write a field of 1, 2 or 4 bytes."""
+    bus.run([function.select(offset), port_out(width, CONFIG_DATA + (offset & 3), value)])
+
+
+def scan(bus: Bus, number: int = 0) -> Iterator[Function]:
+    """The functions present on PCI bus `number` and on the buses behind its bridges, function 0 of each device."""
+    devices = [Function(number, device) for device in range(32)]
+    operations = []
+    for function in devices:
+        operations += [function.select(0), port_in(4, CONFIG_DATA)]
+    for function, identity in zip(devices, bus.run(operations), strict=True):
+        if identity & 0xFFFF in (0xFFFF, 0):
+            continue
+        yield function
+        head = read_config(bus, function, 0, 0x1C)
+        secondary = head[PRIMARY_TO_SUBORDINATE + 1] if head[0x0E] & 0x7F == BRIDGE else 0
+        if secondary > number:
+            yield from scan(bus, secondary)
+
+
+def is_virtio_net(config: bytes) -> bool:
+    """Whether this configuration space is a virtio network device's."""
+    vendor, device = struct.unpack_from("<HH", config)
+    return vendor == VENDOR_VIRTIO and device in (DEVICE_NET_MODERN, DEVICE_NET_TRANSITIONAL)
+
+
+def capabilities(config: bytes) -> Iterator[tuple[int, int]]:
+    """Offset and id of each capability, in the order of the list."""
+    at, seen = config[CAPABILITIES] & 0xFC, set[int]()
+    while at and at not in seen:
+        seen.add(at)
+        yield at, config[at]
+        at = config[at + 1] & 0xFC
+
+
+def bar_address(config: bytes, index: int) -> int:
+    """Where a memory BAR lies, by what the firmware or the VMM has put there."""
+    (low,) = struct.unpack_from("<I", config, BAR0 + 4 * index)
+    address = int(low & ~0xF)
+    if low & 6 == 4:  # a 64-bit BAR takes the next one's place too
+        (high,) = struct.unpack_from("<I", config, BAR0 + 4 * index + 4)
+        address |= high << 32
+    return address
+
+
+def virtio_regions(config: bytes) -> dict[Structure, Region]:
+    """The device's configuration structures. The first of each type is the one to use (virtio 1.2, 4.1.4.1)."""
+    found: dict[Structure, Region] = {}
+    for at, identity in capabilities(config):
+        if identity != CAPABILITY_VENDOR or config[at + 3] not in list(Structure):
+            continue
+        kind = Structure(config[at + 3])
+        offset, length = struct.unpack_from("<II", config, at + 8)
+        multiplier = struct.unpack_from("<I", config, at + 16)[0] if kind is Structure.NOTIFY else 0
+        found.setdefault(kind, Region(bar_address(config, config[at + 4]) + offset, length, multiplier))
+    if missing := set(Structure) - set(found):
+        names = ", ".join(kind.name for kind in sorted(missing))
+        raise GuestError(f"the device lacks virtio configuration structures: {names}")
+    return found
+
+
+def msix_vectors(config: bytes) -> int:
+    """Size of the MSI-X table; 0 without the capability."""
+    for at, identity in capabilities(config):
+        if identity == CAPABILITY_MSIX:
+            return int((struct.unpack_from("<H", config, at + 2)[0] & 0x7FF) + 1)
+    return 0

@@ -1,0 +1,140 @@
+"""The driver's side of a split virtqueue (virtio 1.2, 2.7), polled, with every step open to misuse.
+
+No interrupts are asked for and none of EVENT_IDX, INDIRECT_DESC or RING_PACKED is used here.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from harness.errors import GuestError
+from harness.guest.probe.bus import Memory
+
+DESC_NEXT, DESC_WRITE, DESC_INDIRECT = 1, 2, 4
+AVAIL_NO_INTERRUPT = 1
+_DESCRIPTOR = struct.Struct("<QIHH")
+_USED = struct.Struct("<II")
+_PAGE = 4096
+
+
+class Arena:
+    """Memory handed out from the bottom up, all of it zero at first."""
+
+    def __init__(self, memory: Memory, start: int) -> None:
+        self.memory = memory
+        self._start = self._next = start
+
+    def take(self, size: int, align: int = 64) -> int:
+        """The address of `size` fresh bytes. Raises GuestError when none are left."""
+        address = -(-self._next // align) * align
+        if address + size > self.memory.size:
+            raise GuestError(
+                f"the guest's memory is full: {size} more bytes do not fit below {self.memory.size >> 20} MiB"
+            )
+        self._next = address + size
+        return address
+
+    def clear(self) -> None:
+        """Zero what was handed out, and start anew."""
+        self.memory.fill(self._start, self._next - self._start)
+        self._next = self._start
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """One descriptor of a chain: guest-physical address, length in bytes, and whether the device writes it."""
+
+    address: int
+    length: int
+    device_writes: bool
+
+
+class Used(NamedTuple):
+    """A chain that came back: its descriptors, the head first, its buffers, and the bytes said to be written."""
+
+    descriptors: tuple[int, ...]
+    buffers: tuple[Buffer, ...]
+    written: int
+
+
+class Virtqueue:
+    """A split virtqueue of `size` entries: `add` chains, `publish` them, `reap` what the device has used.
+
+    A reaped chain still owns its descriptors, until it is given to `recycle` or `release`.
+
+    Positions are free-running 16-bit counters, as in the rings: `used_index` is the device's, read afresh.
+    """
+
+    def __init__(self, arena: Arena, index: int, size: int) -> None:
+        self.memory = arena.memory
+        self.index = index
+        self.size = size
+        self.descriptors = arena.take(_DESCRIPTOR.size * size, _PAGE)
+        self.available = arena.take(6 + 2 * size, 2)
+        self.used = arena.take(6 + _USED.size * size, 4)
+        self.memory.set16(self.available, AVAIL_NO_INTERRUPT)
+        self._free = list(range(size - 1, -1, -1))
+        self._chains: dict[int, tuple[tuple[int, ...], tuple[Buffer, ...]]] = {}
+        self._exposed = 0
+        self._seen = 0
+
+    @property
+    def outstanding(self) -> int:
+        """Chains that the device holds."""
+        return len(self._chains)
+
+    @property
+    def used_index(self) -> int:
+        """The device's position in the used ring, as it stands in memory now."""
+        return self.memory.get16(self.used + 2)
+
+    def add(self, buffers: Sequence[Buffer]) -> int:
+        """Put one chain into the available ring without publishing it; its head descriptor."""
+        if len(buffers) > len(self._free):
+            raise GuestError(f"virtqueue {self.index} is full: {self.outstanding} chains are outstanding")
+        ids = tuple(self._free.pop() for _ in buffers)
+        for here, following, buffer in zip(ids, (*ids[1:], None), buffers, strict=True):
+            flags = (DESC_WRITE if buffer.device_writes else 0) | (DESC_NEXT if following is not None else 0)
+            packed = _DESCRIPTOR.pack(buffer.address, buffer.length, flags, following or 0)
+            self.memory.write(self.descriptors + _DESCRIPTOR.size * here, packed)
+        self._expose(ids, tuple(buffers))
+        return ids[0]
+
+    def recycle(self, used: Used) -> None:
+        """Put a reaped chain back into the available ring as it was, without publishing it."""
+        self._expose(used.descriptors, used.buffers)
+
+    def release(self, used: Used) -> None:
+        """Take a reaped chain's descriptors back."""
+        self._free.extend(reversed(used.descriptors))
+
+    def _expose(self, ids: tuple[int, ...], buffers: tuple[Buffer, ...]) -> None:
+        self._chains[ids[0]] = (ids, buffers)
+        self.memory.set16(self.available + 4 + 2 * (self._exposed % self.size), ids[0])
+        self._exposed = self._exposed + 1 & 0xFFFF
+
+    def publish(self) -> None:
+        """Let the device see what was added (store to avail.idx). x86 keeps the order of stores."""
+        self.memory.set16(self.available + 2, self._exposed)
+
+    def reap(self) -> list[Used]:
+        """The chains that the device has used since the last call, in its order.
+
+        Raises GuestError if it returns a chain that it does not hold: a buffer used twice, or never given.
+        """
+        done: list[Used] = []
+        published = self.used_index
+        while self._seen != published:
+            at = self.used + 4 + _USED.size * (self._seen % self.size)
+            head, written = _USED.unpack(self.memory.read(at, _USED.size))
+            if head not in self._chains:
+                raise GuestError(
+                    f"the device returned descriptor {head} on virtqueue {self.index} at used index {self._seen}, "
+                    f"which it does not hold"
+                )
+            self._seen = self._seen + 1 & 0xFFFF
+            done.append(Used(*self._chains.pop(head), written))
+        return done

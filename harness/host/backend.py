@@ -1,0 +1,53 @@
+"""What every network backend offers: where a NIC is plugged in, and what the host can say of its pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from harness.vmm.base import Attachment
+
+
+@dataclass(frozen=True)
+class HostView:
+    """The host's witness: the pairs it holds active, and how many it holds at all.
+
+    Active means an attached tap queue, or enabled vrings. `count` comes from another source than `pairs` where
+    there is one (rtnetlink beside the descriptors), so that the two can be checked against each other.
+    """
+
+    count: int
+    pairs: frozenset[int]
+    total: int
+
+    @property
+    def consistent(self) -> bool:
+        """Whether the host's own sources agree."""
+        return self.count == len(self.pairs)
+
+
+class NetworkBackend(Protocol):
+    """A tap or a vhost-user back end under one NIC."""
+
+    kind: str
+    """`tap` or `vhost-user`."""
+
+    @property
+    def attachment(self) -> Attachment:
+        """What the VMM is told to plug the NIC into."""
+
+    def view(self, pid: int) -> HostView:
+        """What VMM process `pid` holds active now."""
+
+    def inject(self, frames: Sequence[bytes]) -> None:
+        """Send Ethernet frames to the guest, in order."""
+
+    def capture(self) -> list[bytes]:
+        """The Ethernet frames that the guest sent since the last call, in order."""
+
+    def changes(self) -> list[str]:
+        """What changed since the last call, in order, a line each: for the timeline."""
+
+    def close(self) -> None:
+        """Give the backend up. The VM is stopped before."""

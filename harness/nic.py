@@ -1,0 +1,106 @@
+"""The NIC under test as a test sees it: one contract over any driver, network backend and VMM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.evidence.journal import Journal
+from harness.evidence.results import PairRow
+from harness.guest.driver import GuestDriver, Landed, Ledger
+from harness.host.backend import HostView, NetworkBackend
+from harness.host.flows import Flow
+from harness.vmm.base import NicConfig, Vm
+
+
+@dataclass(frozen=True)
+class Witnesses:
+    """What three independent witnesses say of the active pairs. `frames` is None until frames were sent."""
+
+    guest: frozenset[int]
+    host: HostView
+    frames: frozenset[int] | None = None
+
+    @property
+    def agree(self) -> bool:
+        """Whether guest and host name the same pairs, and no frame landed outside them."""
+        return (
+            self.host.consistent
+            and self.guest == self.host.pairs
+            and (self.frames is None or self.frames <= self.guest)
+        )
+
+
+class Nic:
+    """A NIC with its driver inside and its backend outside.
+
+    Every step is entered in the journal, so that a failure can show what the witnesses saw and when.
+    """
+
+    def __init__(
+        self, vm: Vm, config: NicConfig, driver: GuestDriver, backend: NetworkBackend, journal: Journal
+    ) -> None:
+        self.vm = vm
+        self.config = config
+        self.driver = driver
+        self.backend = backend
+        self._journal = journal
+        self._ledger = Ledger()
+        self._landed: Landed | None = None
+
+    @property
+    def max_pairs(self) -> int:
+        """The pairs that the NIC was configured with."""
+        return self.config.pairs
+
+    def set_pairs(self, pairs: int) -> bool:
+        """Ask for this many active pairs through the driver; whether the device agreed."""
+        agreed = self.driver.set_pairs(pairs)
+        self._journal.add("guest", f"asked for {pairs} pairs: {'OK' if agreed else 'refused'}")
+        self._note_host()
+        return agreed
+
+    def reset(self) -> None:
+        """Reset the device and let the driver start it anew, without asking for any count."""
+        self.driver.reset()
+        self._journal.add("guest", "reset the device and started it anew")
+        self._note_host()
+
+    def receive(self, flows: Sequence[Flow], copies: int = 1) -> Landed:
+        """Send `copies` frames of each flow to the guest, in turns, and account for every one."""
+        destination = bytes.fromhex(self.config.mac.replace(":", ""))
+        identities = self._ledger.open(len(flows) * copies)
+        frames = [flows[i % len(flows)].frame(destination, identity) for i, identity in enumerate(identities)]
+        landed = self.driver.receive(self.backend.inject, frames, self._ledger)
+        self._landed = landed
+        self._journal.landed(landed)
+        return landed
+
+    def host(self) -> HostView:
+        """The host's witness, now."""
+        return self.backend.view(self.vm.pid)
+
+    def witnesses(self) -> Witnesses:
+        """All three witnesses; the frames are those of the last `receive`."""
+        return Witnesses(self.driver.believed_pairs, self.host(), self._landed.pairs if self._landed else None)
+
+    def rows(self) -> list[PairRow]:
+        """The table of pairs for a failure message: what each witness says of each pair."""
+        guest = self.driver.believed_pairs
+        host = self.host().pairs if self.vm.exit_status() is None else None
+        counts = self._landed.by_pair if self._landed else None
+        return [
+            PairRow(
+                pair,
+                pair in guest,
+                None if host is None else pair in host,
+                None if counts is None else counts.get(pair, 0),
+            )
+            for pair in range(self.max_pairs)
+        ]
+
+    def _note_host(self) -> None:
+        for change in self.backend.changes():
+            self._journal.add("netlink", f"{self.backend.kind}: {change}")
+        view = self.host()
+        self._journal.add("host", f"active pairs: {sorted(view.pairs)} of {view.total}", pairs=view.count)

@@ -1,0 +1,282 @@
+"""cloud-hypervisor as a VMM under test: its command line, REST API, event monitor and log.
+
+Its own seccomp filter is always on: a forbidden system call is one of the defects that the suite is after.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from harness.deadline import PACE, wait_until
+from harness.errors import DeadlineExceeded, VmmDied, VmmError
+from harness.guest.memory import GuestMemory, map_shared_memory
+from harness.vmm.base import Launch, NicConfig, TapByFds, TapByName, VhostUserSocket, Vm, VmConfig, Vmm
+from harness.vmm.process import VmmProcess
+from harness.vmm.serial import SerialPort
+
+START_PATIENCE = 10.0
+CALL_PATIENCE = 20.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """One entry of the event monitor: `seconds` since the VMM started, source, event, properties."""
+
+    seconds: float
+    source: str
+    event: str
+    properties: dict[str, Any] | None
+
+
+def net_option(nic: NicConfig) -> str:
+    """The value of --net for a NIC. cloud-hypervisor counts virtqueues: two per pair."""
+    match nic.attachment:
+        case TapByName(name):
+            place = f"tap={name}"
+        case TapByFds(fds):
+            place = f"fd=[{','.join(map(str, fds))}]"
+        case VhostUserSocket(path, server):
+            place = f"vhost_user=true,socket={path},vhost_mode={'server' if server else 'client'}"
+    return f"id={nic.id},mac={nic.mac},num_queues={2 * nic.pairs},queue_size={nic.queue_size},{place}"
+
+
+def _descriptors(nics: Sequence[NicConfig]) -> list[int]:
+    return [fd for nic in nics if isinstance(nic.attachment, TapByFds) for fd in nic.attachment.fds]
+
+
+def _connect(path: Path) -> socket.socket | None:
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(path))
+    except (FileNotFoundError, ConnectionRefusedError):
+        connection.close()
+        return None
+    return connection
+
+
+class CloudHypervisorVm(Vm):
+    """A running cloud-hypervisor."""
+
+    vmm: CloudHypervisor
+
+    def __init__(self, vmm: CloudHypervisor, config: VmConfig, process: VmmProcess, files: _Files) -> None:
+        self._files = files
+        self._http = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(files.api), verify=False),
+            base_url="http://localhost/api/v1/",
+            timeout=CALL_PATIENCE * PACE,
+        )
+        connection = self._await_start(vmm, process, files.serial)
+        super().__init__(vmm, config, process, SerialPort(connection, self.check_alive))
+
+    def _await_start(self, vmm: CloudHypervisor, process: VmmProcess, path: Path) -> socket.socket:
+        """The connected serial port: it exists once the VM was built, or never if the VMM refused its arguments."""
+
+        def connected() -> socket.socket | None:
+            if (connection := _connect(path)) is None and (status := process.exit_status()) is not None:
+                raise VmmDied(f"{vmm.name} ended at start ({status}): {process.tail() or 'it said nothing'}")
+            return connection
+
+        try:
+            connection = wait_until(
+                f"{vmm.name} to open its serial socket",
+                connected,
+                within=START_PATIENCE,
+                every=0.0005,
+                last=lambda: process.tail(3) or "the process runs and says nothing",
+            )
+        except (VmmDied, DeadlineExceeded):
+            process.stop()
+            self._http.close()
+            raise
+        assert connection is not None
+        return connection
+
+    def call(self, method: str, endpoint: str, body: dict[str, Any] | None = None) -> Any:
+        """One request of the REST API; the decoded answer, or None for an empty one.
+
+        Raises VmmError with the VMM's own words if it refuses, VmmDied if it died over it.
+        """
+        try:
+            answer = self._http.request(method, endpoint, json=body)
+        except httpx.TimeoutException as error:
+            self.check_alive(f"answering {endpoint}")
+            raise DeadlineExceeded(
+                f"waited {CALL_PATIENCE * PACE:.0f} s for {self.vmm.name} to answer {endpoint}; "
+                f"its last words: {self.process.tail(3)}"
+            ) from error
+        except httpx.HTTPError as error:
+            self._settle()
+            self.check_alive(f"answering {endpoint}")
+            raise VmmError(f"{self.vmm.name} answered rubbish to {endpoint}: {error}") from error
+        if answer.is_error:
+            self._refused(endpoint, answer)
+        if not answer.content:
+            return None
+        try:
+            return answer.json()
+        except json.JSONDecodeError as error:
+            raise VmmError(
+                f"{self.vmm.name} answered {endpoint} with what is not JSON: {answer.text[:80]!r}"
+            ) from error
+
+    def _settle(self) -> None:
+        """A connection that broke off is how a dying VMM shows first: give its exit a moment to be seen."""
+        try:
+            self.process.wait(0.5)
+        except DeadlineExceeded:
+            return
+
+    def _refused(self, endpoint: str, answer: httpx.Response) -> None:
+        try:
+            causes = answer.json()
+            text = ": ".join(causes) if isinstance(causes, list) else str(causes)
+        except (json.JSONDecodeError, TypeError):
+            text = answer.text[:200]
+        raise VmmError(f"{self.vmm.name} refused {endpoint} (HTTP {answer.status_code}): {text}")
+
+    def info(self) -> dict[str, Any]:
+        answer = self.call("GET", "vm.info")
+        if not isinstance(answer, dict):
+            raise VmmError(f"{self.vmm.name} answered vm.info with {answer!r}")
+        return answer
+
+    def state(self) -> str:
+        return str(self.info()["state"]).lower()
+
+    def pause(self) -> None:
+        self.call("PUT", "vm.pause")
+
+    def resume(self) -> None:
+        self.call("PUT", "vm.resume")
+
+    def reboot(self) -> None:
+        self.call("PUT", "vm.reboot")
+
+    def add_nic(self, nic: NicConfig) -> None:
+        body: dict[str, Any] = {
+            "id": nic.id,
+            "mac": nic.mac,
+            "num_queues": 2 * nic.pairs,
+            "queue_size": nic.queue_size,
+        }
+        match nic.attachment:
+            case TapByName(name):
+                body |= {"tap": name}
+            case VhostUserSocket(path, server):
+                mode = "Server" if server else "Client"
+                body |= {"vhost_user": True, "vhost_socket": str(path), "vhost_mode": mode}
+            case TapByFds():
+                raise VmmError(f"{self.vmm.name}: hot plugging a tap by descriptors is not supported by this driver")
+        self.call("PUT", "vm.add-net", body)
+
+    def remove_nic(self, nic_id: str) -> None:
+        self.call("PUT", "vm.remove-device", {"id": nic_id})
+
+    def snapshot(self, folder: Path) -> None:
+        self.call("PUT", "vm.snapshot", {"destination_url": f"file://{folder}"})
+
+    def events(self) -> list[Event]:
+        """What the event monitor wrote so far, oldest first."""
+        text = self._files.events.read_text() if self._files.events.exists() else ""
+        decoder, at, found = json.JSONDecoder(), 0, []
+        while at < len(text):
+            if text[at].isspace():
+                at += 1
+                continue
+            try:
+                entry, at = decoder.raw_decode(text, at)
+            except json.JSONDecodeError:
+                break  # the last entry is being written
+            stamp = entry["timestamp"]
+            seconds = stamp["secs"] + stamp["nanos"] / 1e9
+            found.append(Event(seconds, entry["source"], entry["event"], entry.get("properties")))
+        return found
+
+    def guest_memory(self) -> GuestMemory:
+        return map_shared_memory(self.pid, self.config.memory_mib << 20)
+
+    def stop(self) -> None:
+        self.process.stop()
+        self.serial.close()
+        self._http.close()
+        for path in (self._files.api, self._files.serial):
+            path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _Files:
+    api: Path
+    serial: Path
+    events: Path
+    log: Path
+
+    @classmethod
+    def within(cls, folder: Path) -> _Files:
+        return cls(folder / "api", folder / "serial", folder / "events", folder / "vmm.log")
+
+    def arguments(self) -> list[str]:
+        return [
+            *("--api-socket", f"path={self.api}"),
+            *("--event-monitor", f"path={self.events}"),
+            *("--seccomp", "true"),
+            "-v",
+        ]
+
+
+class CloudHypervisor(Vmm):
+    """A build of cloud-hypervisor."""
+
+    kind = "cloud-hypervisor"
+
+    def launch(self, config: VmConfig, launch: Launch) -> CloudHypervisorVm:
+        files = _Files.within(launch.workdir)
+        shared = "on" if config.shared_memory else "off"
+        arguments = [
+            *files.arguments(),
+            *("--cpus", f"boot={config.cpus}"),
+            *("--memory", f"size={config.memory_mib}M,shared={shared}"),
+            *("--serial", f"socket={files.serial}", "--console", "off"),
+        ]
+        if config.firmware is not None:
+            arguments += ["--firmware", str(config.firmware)]
+        if config.kernel is not None:
+            arguments += ["--kernel", str(config.kernel)]
+        if config.initramfs is not None:
+            arguments += ["--initramfs", str(config.initramfs)]
+        if config.cmdline:
+            arguments += ["--cmdline", config.cmdline]
+        if config.nics:
+            arguments += ["--net", *map(net_option, config.nics)]
+        return self._start([*arguments, *config.extra_args], config, launch, files)
+
+    def restore(self, snapshot: Path, config: VmConfig, launch: Launch) -> CloudHypervisorVm:
+        files = _Files.within(launch.workdir)
+        source = f"source_url=file://{snapshot}"
+        handed = [nic for nic in config.nics if isinstance(nic.attachment, TapByFds)]
+        if handed:
+            lists = ",".join(f"{nic.id}@[{','.join(map(str, _descriptors([nic])))}]" for nic in handed)
+            source += f",net_fds=[{lists}]"
+        return self._start([*files.arguments(), "--restore", source, *config.extra_args], config, launch, files)
+
+    def _start(
+        self, arguments: Sequence[str], config: VmConfig, launch: Launch, files: _Files
+    ) -> CloudHypervisorVm:
+        for stale in (files.api, files.serial):
+            stale.unlink(missing_ok=True)
+        process = VmmProcess(
+            [os.fspath(self.path), *arguments],
+            files.log,
+            pass_fds=_descriptors(config.nics),
+            syscalls=launch.syscalls,
+        )
+        return CloudHypervisorVm(self, config, process, files)
+

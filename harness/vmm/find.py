@@ -1,0 +1,110 @@
+"""From what the user typed to a build under test: --vmm NAME=PATH, --vmm PATH, --vmm release:vX.Y, or nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.deadline import PACE
+from harness.errors import BadInput
+from harness.vmm.base import Vmm
+from harness.vmm.cloud_hypervisor import CloudHypervisor
+from harness.vmm.qemu import Qemu
+from harness.vmm.release import fetch_release
+
+QEMU_PROGRAM = "qemu-system-x86_64"
+CLOUD_HYPERVISOR_PROGRAM = "cloud-hypervisor"
+VERSION_PATIENCE = 10.0
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+]*$")
+
+
+def _program(text: str) -> Path:
+    """The executable that `text` names: a path, or a program on PATH."""
+    found = shutil.which(text)
+    if found is not None:
+        return Path(found).absolute()
+    path = Path(text)
+    if not path.exists():
+        where = "there is no such file" if "/" in text else "no such program is on PATH, and no such file is here"
+        raise BadInput(f"--vmm {text}: {where}; give the path of a cloud-hypervisor or {QEMU_PROGRAM} binary")
+    if path.is_dir():
+        raise BadInput(f"--vmm {text}: this is a folder; give the path of the binary inside")
+    raise BadInput(f"--vmm {text}: this file is not executable; run: chmod +x {text}")
+
+
+def _version(path: Path) -> str:
+    """The first line of `PATH --version`."""
+    try:
+        done = subprocess.run(
+            [os.fspath(path), "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=VERSION_PATIENCE * PACE,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise BadInput(f"--vmm {path}: it did not answer --version within {VERSION_PATIENCE * PACE:.0f} s") from None
+    except OSError as error:
+        raise BadInput(
+            f"--vmm {path}: it cannot be executed ({error.strerror}); is it a binary for this machine?"
+        ) from error
+    lines = done.stdout.strip().splitlines()
+    if done.returncode != 0 or not lines:
+        said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+        raise BadInput(f"--vmm {path}: --version ended with status {done.returncode} and said: {said[:120]}")
+    return lines[0]
+
+
+def identify(name: str | None, path: Path) -> Vmm:
+    """The build behind an executable, told by what --version prints. Raises BadInput for any other program."""
+    line = _version(path)
+    if line.startswith("cloud-hypervisor"):
+        version = line.removeprefix("cloud-hypervisor").strip()
+        return CloudHypervisor(name or "cloud-hypervisor", path, version)
+    if line.startswith("QEMU emulator version"):
+        version = line.removeprefix("QEMU emulator version").strip()
+        return Qemu(name or "qemu", path, version)
+    raise BadInput(f"--vmm {path}: neither cloud-hypervisor nor QEMU: --version says {line[:80]!r}")
+
+
+def _one(text: str, cache: Path | None) -> Vmm:
+    name, equals, place = text.partition("=")
+    if not equals or "/" in name or name.startswith("release:"):
+        name, place = "", text
+    elif not _NAME.match(name):
+        raise BadInput(f"--vmm {text}: the name {name!r} may hold only letters, digits, dot, plus and underscore")
+    if not place:
+        raise BadInput(f"--vmm {text}: a path is missing after the equals sign")
+    if place.startswith("release:"):
+        release = fetch_release(place.removeprefix("release:"), cache)
+        return identify(name or place.removeprefix("release:").partition("@")[0], release)
+    return identify(name or None, _program(place))
+
+
+def find_vmms(asked: Sequence[str], *, cache: Path | None = None) -> list[Vmm]:
+    """The builds that a run is about, in the order asked for.
+
+    With nothing asked: the cloud-hypervisor on PATH, if there is one, and QEMU as the reference.
+    Raises BadInput with one sentence for whatever cannot be used.
+    """
+    if asked:
+        found = [_one(text, cache) for text in asked]
+    else:
+        programs = (CLOUD_HYPERVISOR_PROGRAM, QEMU_PROGRAM)
+        found = [identify(None, Path(path)) for program in programs if (path := shutil.which(program))]
+        if not found:
+            raise BadInput(
+                "no VMM to judge: give one with --vmm NAME=PATH, or install the reference: "
+                "apt-get install qemu-system-x86"
+            )
+    names = [vmm.name for vmm in found]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise BadInput(f"two builds are called {twice.pop()!r}: tell them apart with --vmm NAME=PATH")
+    return found

@@ -1,0 +1,113 @@
+"""A VMM's process: its output kept in a file, its end noticed, and never outliving the test process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.deadline import PACE
+from harness.errors import DeadlineExceeded, Unavailable
+from harness.vmm.base import ExitStatus
+
+if TYPE_CHECKING:
+    from harness.host.syscalls import Policy, Supervisor
+
+TAIL_LINES = 12
+
+
+def _environment() -> dict[str, str]:
+    """The environment of a VMM: ours, less what changes its behaviour.
+
+    With RUST_BACKTRACE set, taking a backtrace in a worker thread trips cloud-hypervisor's seccomp filter.
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith("RUST_")}
+
+
+class VmmProcess:
+    """One process, started at once. `log` collects what it prints; `syscalls` supervises its system calls.
+
+    The kernel kills it when the thread that started it ends (PR_SET_PDEATHSIG), however that comes about.
+    Raises Unavailable where the program cannot be executed.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        log: Path,
+        *,
+        pass_fds: Sequence[int] = (),
+        syscalls: Policy | None = None,
+    ) -> None:
+        setpriv = shutil.which("setpriv")
+        if setpriv is None:
+            raise Unavailable("the program setpriv is missing: apt-get install util-linux")
+        self.argv = list(argv)
+        self._log = log
+        self._supervisor: Supervisor | None = None
+        tied = [setpriv, "--pdeathsig", "KILL", "--", *argv]
+        with log.open("wb") as output:
+            if syscalls is None:
+                self._popen = subprocess.Popen(
+                    tied,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=pass_fds,
+                    env=_environment(),
+                )
+            else:
+                from harness.host.syscalls import Supervisor
+
+                self._supervisor = Supervisor(
+                    tied, syscalls, stdout=output, pass_fds=tuple(pass_fds), env=_environment()
+                )
+                self._popen = self._supervisor.popen
+
+    @property
+    def pid(self) -> int:
+        """The process id: the VMM's own, for every wrapper executes the next."""
+        return self._popen.pid
+
+    @property
+    def supervisor(self) -> Supervisor | None:
+        """Who watches the system calls, if anybody."""
+        return self._supervisor
+
+    def output(self) -> str:
+        """All that the process printed so far; NUL bytes, which some logs hold, are dropped."""
+        return self._log.read_bytes().replace(b"\0", b"").decode(errors="replace")
+
+    def tail(self, lines: int = TAIL_LINES) -> str:
+        """The last lines of the output."""
+        return "\n".join(self.output().strip().splitlines()[-lines:])
+
+    def exit_status(self) -> ExitStatus | None:
+        """How it ended; None while it runs."""
+        code = self._popen.poll()
+        if code is None:
+            return None
+        return ExitStatus(code, None) if code >= 0 else ExitStatus(128 - code, signal.Signals(-code).name)
+
+    def wait(self, seconds: float) -> ExitStatus:
+        """Wait for the end. Raises DeadlineExceeded if it does not come."""
+        try:
+            self._popen.wait(seconds * PACE)
+        except subprocess.TimeoutExpired:
+            raise DeadlineExceeded(
+                f"waited {seconds * PACE:.1f} s for process {self.pid} ({self.argv[0]}) to end; it still runs"
+            ) from None
+        status = self.exit_status()
+        assert status is not None
+        return status
+
+    def stop(self) -> None:
+        """Kill it if it still runs, and reap it. Raises DeadlineExceeded for a process that cannot be killed."""
+        self._popen.kill()
+        self.wait(10)
+        if self._supervisor is not None:
+            self._supervisor.close()

@@ -1,0 +1,220 @@
+"""QEMU as the reference VMM: emulated by TCG, so that it runs on any machine; controlled over QMP."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from qemu.qmp import ExecuteError, QMPClient, QMPError
+
+from harness.deadline import PACE
+from harness.errors import DeadlineExceeded, VmmDied, VmmError
+from harness.guest.memory import GuestMemory, map_shared_memory
+from harness.vmm.base import Launch, NicConfig, TapByFds, TapByName, VhostUserSocket, Vm, VmConfig, Vmm
+from harness.vmm.process import VmmProcess
+from harness.vmm.serial import SerialPort
+
+START_PATIENCE = 10.0
+CALL_PATIENCE = 20.0
+LARGEST_RING = 1024
+SMALLEST_RING = 256
+"""Bounds of QEMU's rx_queue_size; a driver may choose smaller rings all the same."""
+
+
+def netdev_options(nic: NicConfig) -> dict[str, Any]:
+    """A NIC's network backend, in QMP's form."""
+    match nic.attachment:
+        case TapByName(name):
+            options = {"type": "tap", "ifname": name, "script": "no", "downscript": "no", "vhost": False}
+            if nic.pairs > 1:
+                options["queues"] = nic.pairs
+        case TapByFds(fds):
+            options = {"type": "tap", "fds": ":".join(map(str, fds)), "vhost": False}
+        case VhostUserSocket():
+            options = {"type": "vhost-user", "chardev": f"{nic.id}-socket", "queues": nic.pairs}
+    return {"id": f"{nic.id}-backend", **options}
+
+
+def device_options(nic: NicConfig) -> dict[str, Any]:
+    """A NIC's device, in QMP's form. QEMU 7.2 crashes on vhost-user with MSI-X under TCG: no vectors there."""
+    vhost_user = isinstance(nic.attachment, VhostUserSocket)
+    ring = min(max(nic.queue_size, SMALLEST_RING), LARGEST_RING)
+    return {
+        "driver": "virtio-net-pci",
+        "id": nic.id,
+        "netdev": f"{nic.id}-backend",
+        "mac": nic.mac,
+        "mq": nic.pairs > 1,
+        "vectors": 0 if vhost_user else 2 * nic.pairs + 2,
+        "rx_queue_size": ring,
+        "tx_queue_size": ring if vhost_user else SMALLEST_RING,
+        "disable-legacy": "on",
+        "romfile": "",
+    }
+
+
+def _as_option(options: Mapping[str, Any]) -> str:
+    """Options in the command line's form; its first word is the kind."""
+
+    def text(value: Any) -> str:
+        return ("on" if value else "off") if isinstance(value, bool) else str(value)
+
+    kind, *rest = [(name, text(value)) for name, value in _kind_first(options).items()]
+    return ",".join([kind[1], *(f"{name}={value}" for name, value in rest)])
+
+
+def _kind_first(options: Mapping[str, Any]) -> dict[str, Any]:
+    kind = "type" if "type" in options else "driver"
+    return {kind: options[kind], **{name: value for name, value in options.items() if name != kind}}
+
+
+def nic_arguments(nic: NicConfig) -> list[str]:
+    """The command line's words for a NIC."""
+    words = []
+    if isinstance(nic.attachment, VhostUserSocket):
+        server = ",server=on,wait=off" if nic.attachment.server else ",reconnect=1"
+        words += ["-chardev", f"socket,id={nic.id}-socket,path={nic.attachment.path}{server}"]
+    return [
+        *words,
+        *("-netdev", _as_option(netdev_options(nic))),
+        *("-device", _as_option(device_options(nic))),
+    ]
+
+
+class QemuVm(Vm):
+    """A running QEMU."""
+
+    def __init__(
+        self, vmm: Qemu, config: VmConfig, process: VmmProcess, serial: socket.socket, qmp: socket.socket
+    ) -> None:
+        super().__init__(vmm, config, process, SerialPort(serial, self.check_alive))
+        self._loop = asyncio.new_event_loop()
+        self._client = QMPClient(vmm.name)
+        try:
+            self._run(self._client.connect(qmp), "answering on its monitor", START_PATIENCE)
+        except (VmmError, DeadlineExceeded):
+            self.stop()
+            raise
+
+    def _run(self, coroutine: Any, doing: str, patience: float) -> Any:
+        try:
+            return self._loop.run_until_complete(asyncio.wait_for(coroutine, patience * PACE))
+        except TimeoutError:
+            self.check_alive(doing)
+            raise DeadlineExceeded(
+                f"waited {patience * PACE:.0f} s for {self.vmm.name} {doing}; "
+                f"its last words: {self.process.tail(3) or '(none)'}"
+            ) from None
+        except ExecuteError as error:
+            raise VmmError(f"{self.vmm.name} refused {doing}: {error}") from error
+        except (QMPError, OSError) as error:
+            try:
+                self.process.wait(1.0)
+            except DeadlineExceeded:
+                raise VmmError(f"{self.vmm.name} answered rubbish while {doing}: {error}") from error
+            raise VmmDied(
+                f"{self.vmm.name} died ({self.exit_status()}) while {doing}; "
+                f"its last words: {self.process.tail() or '(none)'}"
+            ) from error
+
+    def call(self, command: str, **arguments: Any) -> Any:
+        """One QMP command; its answer. Raises VmmError if QEMU refuses it, VmmDied if it died over it."""
+        return self._run(self._client.execute(command, arguments or None), command, CALL_PATIENCE)
+
+    def info(self) -> dict[str, Any]:
+        return {"status": self.call("query-status"), "pci": self.call("query-pci")}
+
+    def state(self) -> str:
+        return str(self.call("query-status")["status"])
+
+    def pause(self) -> None:
+        self.call("stop")
+
+    def resume(self) -> None:
+        self.call("cont")
+
+    def reboot(self) -> None:
+        self.call("system_reset")
+
+    def add_nic(self, nic: NicConfig) -> None:
+        self.vmm.require(isinstance(nic.attachment, TapByName), "only taps by name can be hot plugged")
+        self.call("netdev_add", **netdev_options(nic))
+        self.call("device_add", **{**device_options(nic), "bus": "port0"})
+
+    def remove_nic(self, nic_id: str) -> None:
+        self.call("device_del", id=nic_id)
+
+    def snapshot(self, folder: Path) -> None:
+        raise VmmError(f"{self.vmm.name}: QEMU writes no snapshot of an emulated VM with shared memory")
+
+    def guest_memory(self) -> GuestMemory:
+        return map_shared_memory(self.pid, self.config.memory_mib << 20)
+
+    def stop(self) -> None:
+        self.process.stop()
+        self.serial.close()
+        if not self._loop.is_closed():
+            # the process is gone: only our own end is being closed, and what it finds there is of no interest
+            with suppress(QMPError, OSError, EOFError, TimeoutError):
+                self._loop.run_until_complete(asyncio.wait_for(self._client.disconnect(), CALL_PATIENCE))
+            self._loop.close()
+
+
+class Qemu(Vmm):
+    """A build of qemu-system-x86_64."""
+
+    kind = "qemu"
+
+    def launch(self, config: VmConfig, launch: Launch) -> QemuVm:
+        arguments = [
+            *("-machine", "q35,memory-backend=ram", "-accel", "tcg", "-cpu", "max", "-smp", str(config.cpus)),
+            *("-m", f"{config.memory_mib}M"),
+            *("-object", self._memory(config)),
+            *("-nodefaults", "-no-user-config", "-display", "none"),
+            *("-device", "pcie-root-port,id=port0,chassis=1"),
+        ]
+        if config.firmware is not None:
+            arguments += ["-drive", f"if=pflash,format=raw,readonly=on,file={config.firmware}"]
+        if config.kernel is not None:
+            arguments += ["-kernel", str(config.kernel)]
+        if config.initramfs is not None:
+            arguments += ["-initrd", str(config.initramfs)]
+        if config.cmdline:
+            arguments += ["-append", config.cmdline]
+        for nic in config.nics:
+            arguments += nic_arguments(nic)
+        return self._start([*arguments, *config.extra_args], config, launch)
+
+    def restore(self, snapshot: Path, config: VmConfig, launch: Launch) -> QemuVm:
+        raise VmmError(f"{self.name}: restoring from a folder is not something QEMU does")
+
+    @staticmethod
+    def _memory(config: VmConfig) -> str:
+        share = "on" if config.shared_memory else "off"
+        return f"memory-backend-memfd,id=ram,size={config.memory_mib}M,share={share}"
+
+    def _start(self, arguments: Sequence[str], config: VmConfig, launch: Launch) -> QemuVm:
+        serial, their_serial = socket.socketpair()
+        qmp, their_qmp = socket.socketpair()
+        handed = [fd for nic in config.nics if isinstance(nic.attachment, TapByFds) for fd in nic.attachment.fds]
+        try:
+            process = VmmProcess(
+                [
+                    os.fspath(self.path),
+                    *arguments,
+                    *("-chardev", f"socket,id=serial,fd={their_serial.fileno()}", "-serial", "chardev:serial"),
+                    *("-chardev", f"socket,id=qmp,fd={their_qmp.fileno()}", "-mon", "chardev=qmp,mode=control"),
+                ],
+                launch.workdir / "vmm.log",
+                pass_fds=[their_serial.fileno(), their_qmp.fileno(), *handed],
+                syscalls=launch.syscalls,
+            )
+        finally:
+            their_serial.close()
+            their_qmp.close()
+        return QemuVm(self, config, process, serial, qmp)

@@ -1,0 +1,100 @@
+"""The host's end of a guest's serial port: a stream socket, with everything that came kept as a transcript."""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Callable
+
+from harness.deadline import Deadline
+from harness.errors import DeadlineExceeded, GuestError
+
+TRANSCRIPT_LIMIT = 1 << 20
+"""Bytes of the transcript that are kept: the newest."""
+
+
+class SerialPort:
+    """Reads and writes a guest's serial port. `alive` is called when the line is silent, and may raise."""
+
+    def __init__(self, connection: socket.socket, alive: Callable[[str], None]) -> None:
+        self._socket = connection
+        self._socket.setblocking(False)
+        self._alive = alive
+        self._poll = select.poll()
+        self._poll.register(connection, select.POLLIN)
+        self._pending = bytearray()
+        self.transcript = bytearray()
+
+    def fileno(self) -> int:
+        """The socket's descriptor, to wait on together with others."""
+        return self._socket.fileno()
+
+    def send(self, data: bytes, *, within: float = 5.0) -> None:
+        """Write all of `data`. Raises DeadlineExceeded if the guest takes none of it for that long."""
+        deadline = Deadline(within)
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self._socket.send(view) :]
+            except BlockingIOError:
+                self._wait(select.POLLOUT, deadline, f"the guest to take {len(view)} more bytes on its serial port")
+            except OSError as error:
+                self._alive("writing to its serial port")
+                raise GuestError(f"the serial port is closed ({error.strerror})") from error
+
+    def read_line(self, *, within: float | Deadline, awaiting: str) -> bytes:
+        """The next line, without its end. `awaiting` completes "waited 2 s for ..."."""
+        deadline = within if isinstance(within, Deadline) else Deadline(within)
+        while (end := self._pending.find(b"\n")) < 0:
+            self._receive(deadline, awaiting)
+        line = bytes(self._pending[:end]).rstrip(b"\r")
+        del self._pending[: end + 1]
+        return line
+
+    def drain(self) -> bytes:
+        """What has come and was not read yet, without waiting."""
+        try:
+            while data := self._socket.recv(65536):
+                self._keep(data)
+        except (BlockingIOError, ConnectionError):
+            pass
+        taken = bytes(self._pending)
+        self._pending.clear()
+        return taken
+
+    def tail(self, lines: int = 20) -> str:
+        """The last lines of the transcript, for messages."""
+        return "\n".join(self.transcript.decode(errors="replace").splitlines()[-lines:])
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+    def _keep(self, data: bytes) -> None:
+        self._pending += data
+        self.transcript += data
+        del self.transcript[:-TRANSCRIPT_LIMIT]
+
+    def _receive(self, deadline: Deadline, awaiting: str) -> None:
+        try:
+            data = self._socket.recv(65536)
+        except BlockingIOError:
+            self._wait(select.POLLIN, deadline, awaiting)
+            return
+        except ConnectionError:
+            data = b""
+        if not data:
+            self._alive(f"the suite awaited {awaiting}")
+            raise GuestError(f"the serial port closed while {awaiting} was awaited; it had said: {self.tail(5)!r}")
+        self._keep(data)
+
+    def _wait(self, event: int, deadline: Deadline, awaiting: str) -> None:
+        """Wait for the socket in short turns, so that a VMM that died silently is noticed."""
+        self._poll.modify(self._socket, event)
+        if self._poll.poll(min(deadline.remaining(), 0.25) * 1000):
+            return
+        self._alive(f"the suite awaited {awaiting}")
+        if deadline.expired():
+            raise DeadlineExceeded(
+                f"waited {deadline.seconds:.1f} s for {awaiting}; the serial port's last words: {self.tail(5)!r}"
+            )
