@@ -19,7 +19,9 @@ def _pace() -> float:
     except ValueError:
         value = 0.0
     if value <= 0:
-        raise BadInput(f"MQ_PACE={text!r} is not a positive number: it multiplies every deadline, 1 is the default")
+        raise BadInput(
+            f"MQ_PACE={text!r} is not a positive number: it multiplies every deadline, 1 is the default"
+        )
     return value
 
 
@@ -48,7 +50,7 @@ class Deadline:
 
 def wait_until(
     reason: str,
-    probe: Callable[[], T],
+    probe: Callable[[], T | None],
     *,
     within: float | Deadline,
     every: float = 0.001,

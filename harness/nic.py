@@ -53,6 +53,12 @@ class Nic:
         """The pairs that the NIC was configured with."""
         return self.config.pairs
 
+    def start(self) -> None:
+        """Let the driver start the device, without asking for any count."""
+        self.driver.start()
+        self._journal.add("guest", "the driver started the device")
+        self._note_host()
+
     def set_pairs(self, pairs: int) -> bool:
         """Ask for this many active pairs through the driver; whether the device agreed."""
         agreed = self.driver.set_pairs(pairs)
@@ -82,7 +88,9 @@ class Nic:
 
     def witnesses(self) -> Witnesses:
         """All three witnesses; the frames are those of the last `receive`."""
-        return Witnesses(self.driver.believed_pairs, self.host(), self._landed.pairs if self._landed else None)
+        return Witnesses(
+            self.driver.believed_pairs, self.host(), self._landed.pairs if self._landed else None
+        )
 
     def rows(self) -> list[PairRow]:
         """The table of pairs for a failure message: what each witness says of each pair."""

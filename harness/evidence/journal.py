@@ -24,7 +24,9 @@ class Journal:
         now = time.monotonic() - self._start
         self.events.append(Event(now, "frames", str(landed)))
         for pair, count in sorted(landed.by_pair.items()):
-            self.events.append(Event(now, "frames", f"{count} frames on pair {pair}", pair=pair, frames=count))
+            self.events.append(
+                Event(now, "frames", f"{count} frames on pair {pair}", pair=pair, frames=count)
+            )
 
     def text(self) -> str:
         """The lines, for people."""

@@ -10,7 +10,7 @@ from typing import Protocol
 Inject = Callable[[Sequence[bytes]], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Landed:
     """What became of `sent` frames.
 
@@ -38,6 +38,8 @@ class Landed:
         places = ", ".join(f"pair {pair}: {self.by_pair[pair]}" for pair in sorted(self.by_pair)) or "nowhere"
         rest = "".join(f", {count} {word}" for word, count in self._rest().items() if count)
         return f"{self.sent} frames sent; landed on {places}{rest}"
+
+    __repr__ = __str__  # pytest shows it in failed assertions
 
     def _rest(self) -> dict[str, int]:
         return {"lost": self.lost, "seen twice": self.twice, "late": self.late}
@@ -89,8 +91,15 @@ class GuestDriver(Protocol):
     """`probe` or `linux`."""
 
     @property
+    def running(self) -> bool:
+        """Whether the device is started, so that guest and host can be compared."""
+
+    @property
     def believed_pairs(self) -> frozenset[int]:
         """The guest's witness: the pairs that the driver was told are active."""
+
+    def start(self) -> None:
+        """Start the device as this driver does. Raises GuestError if it does not start."""
 
     def set_pairs(self, pairs: int) -> bool:
         """Ask the device for this many active pairs; whether it agreed."""

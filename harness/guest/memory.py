@@ -67,7 +67,7 @@ def map_shared_memory(pid: int, size: int) -> GuestMemory:
 def _find_shared_memory(pid: int, size: int) -> GuestMemory | None:
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            if not os.readlink(entry).startswith("/memfd:") or entry.stat().st_size != size:
+            if not str(entry.readlink()).startswith("/memfd:") or entry.stat().st_size != size:
                 continue
             fd = os.open(entry, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:

@@ -100,7 +100,9 @@ class Tap:
         if len(self.name) > _NAME_LIMIT:
             raise BadInput(f"tap name {self.name!r} is too long: the kernel takes {_NAME_LIMIT} characters")
         if self._links.link_lookup(ifname=self.name):
-            raise BadInput(f"the interface {self.name!r} exists already: remove it with ip link del {self.name}")
+            raise BadInput(
+                f"the interface {self.name!r} exists already: remove it with ip link del {self.name}"
+            )
         try:
             # multi_queue must match the VMM's own flag, which it sets for two pairs and more (TUNSETIFF: EINVAL)
             tun.create_persistent(self.name, multi_queue=self.pairs > 1)
@@ -224,7 +226,7 @@ def _queue_counts(link: nlmsg) -> tuple[int, int]:
     kind = link.get_attr("IFLA_LINKINFO")
     data = kind.get_attr("IFLA_INFO_DATA") if kind else None
     attached = data.get_attr("IFLA_TUN_NUM_QUEUES") if data else None
-    if attached is None:
+    if data is None or attached is None:
         return 1, 0
     return attached, data.get_attr("IFLA_TUN_NUM_DISABLED_QUEUES") or 0
 
@@ -233,7 +235,7 @@ def _tun_descriptors(pid: int) -> list[int]:
     found = []
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            if os.readlink(entry) == tun.DEVICE:
+            if str(entry.readlink()) == tun.DEVICE:
                 found.append(int(entry.name))
         except FileNotFoundError:
             continue

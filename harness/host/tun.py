@@ -75,7 +75,9 @@ def duplicate_from(pidfd: int, fd: int) -> int:
     if got < 0:
         code = ctypes.get_errno()
         if code == 1:
-            raise Unavailable("may not look at the VMM's descriptors (pidfd_getfd: EPERM): run again with sudo")
+            raise Unavailable(
+                "may not look at the VMM's descriptors (pidfd_getfd: EPERM): run again with sudo"
+            )
         raise OSError(code, os.strerror(code))
     return got
 

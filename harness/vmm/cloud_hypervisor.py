@@ -175,7 +175,9 @@ class CloudHypervisorVm(Vm):
                 mode = "Server" if server else "Client"
                 body |= {"vhost_user": True, "vhost_socket": str(path), "vhost_mode": mode}
             case TapByFds():
-                raise VmmError(f"{self.vmm.name}: hot plugging a tap by descriptors is not supported by this driver")
+                raise VmmError(
+                    f"{self.vmm.name}: hot plugging a tap by descriptors is not supported by this driver"
+                )
         self.call("PUT", "vm.add-net", body)
 
     def remove_nic(self, nic_id: str) -> None:
@@ -265,7 +267,9 @@ class CloudHypervisor(Vmm):
         if handed:
             lists = ",".join(f"{nic.id}@[{','.join(map(str, _descriptors([nic])))}]" for nic in handed)
             source += f",net_fds=[{lists}]"
-        return self._start([*files.arguments(), "--restore", source, *config.extra_args], config, launch, files)
+        return self._start(
+            [*files.arguments(), "--restore", source, *config.extra_args], config, launch, files
+        )
 
     def _start(
         self, arguments: Sequence[str], config: VmConfig, launch: Launch, files: _Files
@@ -279,4 +283,3 @@ class CloudHypervisor(Vmm):
             syscalls=launch.syscalls,
         )
         return CloudHypervisorVm(self, config, process, files)
-

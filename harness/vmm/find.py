@@ -30,7 +30,9 @@ def _program(text: str) -> Path:
         return Path(found).absolute()
     path = Path(text)
     if not path.exists():
-        where = "there is no such file" if "/" in text else "no such program is on PATH, and no such file is here"
+        where = (
+            "there is no such file" if "/" in text else "no such program is on PATH, and no such file is here"
+        )
         raise BadInput(f"--vmm {text}: {where}; give the path of a cloud-hypervisor or {QEMU_PROGRAM} binary")
     if path.is_dir():
         raise BadInput(f"--vmm {text}: this is a folder; give the path of the binary inside")
@@ -50,7 +52,9 @@ def _version(path: Path) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise BadInput(f"--vmm {path}: it did not answer --version within {VERSION_PATIENCE * PACE:.0f} s") from None
+        raise BadInput(
+            f"--vmm {path}: it did not answer --version within {VERSION_PATIENCE * PACE:.0f} s"
+        ) from None
     except OSError as error:
         raise BadInput(
             f"--vmm {path}: it cannot be executed ({error.strerror}); is it a binary for this machine?"
@@ -79,7 +83,9 @@ def _one(text: str, cache: Path | None) -> Vmm:
     if not equals or "/" in name or name.startswith("release:"):
         name, place = "", text
     elif not _NAME.match(name):
-        raise BadInput(f"--vmm {text}: the name {name!r} may hold only letters, digits, dot, plus and underscore")
+        raise BadInput(
+            f"--vmm {text}: the name {name!r} may hold only letters, digits, dot, plus and underscore"
+        )
     if not place:
         raise BadInput(f"--vmm {text}: a path is missing after the equals sign")
     if place.startswith("release:"):

@@ -201,14 +201,26 @@ class Qemu(Vmm):
     def _start(self, arguments: Sequence[str], config: VmConfig, launch: Launch) -> QemuVm:
         serial, their_serial = socket.socketpair()
         qmp, their_qmp = socket.socketpair()
-        handed = [fd for nic in config.nics if isinstance(nic.attachment, TapByFds) for fd in nic.attachment.fds]
+        handed = [
+            fd for nic in config.nics if isinstance(nic.attachment, TapByFds) for fd in nic.attachment.fds
+        ]
         try:
             process = VmmProcess(
                 [
                     os.fspath(self.path),
                     *arguments,
-                    *("-chardev", f"socket,id=serial,fd={their_serial.fileno()}", "-serial", "chardev:serial"),
-                    *("-chardev", f"socket,id=qmp,fd={their_qmp.fileno()}", "-mon", "chardev=qmp,mode=control"),
+                    *(
+                        "-chardev",
+                        f"socket,id=serial,fd={their_serial.fileno()}",
+                        "-serial",
+                        "chardev:serial",
+                    ),
+                    *(
+                        "-chardev",
+                        f"socket,id=qmp,fd={their_qmp.fileno()}",
+                        "-mon",
+                        "chardev=qmp,mode=control",
+                    ),
                 ],
                 launch.workdir / "vmm.log",
                 pass_fds=[their_serial.fileno(), their_qmp.fileno(), *handed],

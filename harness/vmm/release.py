@@ -36,7 +36,9 @@ def fetch_release(wanted: str, cache: Path | None = None, *, source: str = RELEA
     """
     match = _WANTED.match(wanted)
     if match is None:
-        raise BadInput(f"--vmm release:{wanted}: write release:vX.Y, or release:vX.Y@sha256: and 64 hex digits")
+        raise BadInput(
+            f"--vmm release:{wanted}: write release:vX.Y, or release:vX.Y@sha256: and 64 hex digits"
+        )
     folder = (cache or cache_root()) / "releases"
     lock = folder / "releases.lock.json"
     pinned = _pins(lock)
@@ -67,7 +69,9 @@ def _pins(lock: Path) -> dict[str, str]:
 def _download(url: str) -> bytes:
     host = urlsplit(url).netloc
     try:
-        answer = httpx.get(url, follow_redirects=True, timeout=httpx.Timeout(READ_PATIENCE, connect=CONNECT_PATIENCE))
+        answer = httpx.get(
+            url, follow_redirects=True, timeout=httpx.Timeout(READ_PATIENCE, connect=CONNECT_PATIENCE)
+        )
     except httpx.HTTPError as error:
         raise Unavailable(
             f"cannot download {url} ({error}): releases need a network that reaches {host}; "
@@ -92,4 +96,6 @@ def _store(path: Path, data: bytes, *, executable: bool = False) -> None:
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        raise Unavailable(f"cannot write {path} ({error.strerror}): is the disk full, the folder writable?") from error
+        raise Unavailable(
+            f"cannot write {path} ({error.strerror}): is the disk full, the folder writable?"
+        ) from error

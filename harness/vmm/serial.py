@@ -37,7 +37,9 @@ class SerialPort:
             try:
                 view = view[self._socket.send(view) :]
             except BlockingIOError:
-                self._wait(select.POLLOUT, deadline, f"the guest to take {len(view)} more bytes on its serial port")
+                self._wait(
+                    select.POLLOUT, deadline, f"the guest to take {len(view)} more bytes on its serial port"
+                )
             except OSError as error:
                 self._alive("writing to its serial port")
                 raise GuestError(f"the serial port is closed ({error.strerror})") from error
@@ -85,7 +87,9 @@ class SerialPort:
             data = b""
         if not data:
             self._alive(f"the suite awaited {awaiting}")
-            raise GuestError(f"the serial port closed while {awaiting} was awaited; it had said: {self.tail(5)!r}")
+            raise GuestError(
+                f"the serial port closed while {awaiting} was awaited; it had said: {self.tail(5)!r}"
+            )
         self._keep(data)
 
     def _wait(self, event: int, deadline: Deadline, awaiting: str) -> None:

@@ -54,15 +54,24 @@ def map_registers(address: int, length: int) -> Operation:
 
 
 class Memory(Protocol):
-    """Guest-physical memory; see harness.guest.memory.GuestMemory for the meaning of each call."""
+    """Guest-physical memory; see harness.guest.memory.GuestMemory, the usual one."""
 
     size: int
 
-    def read(self, address: int, length: int) -> bytes: ...
-    def write(self, address: int, data: bytes) -> None: ...
-    def fill(self, address: int, length: int, value: int = 0) -> None: ...
-    def get16(self, address: int) -> int: ...
-    def set16(self, address: int, value: int) -> None: ...
+    def read(self, address: int, length: int) -> bytes:
+        """`length` bytes from `address` on."""
+
+    def write(self, address: int, data: bytes) -> None:
+        """Store `data` at `address`."""
+
+    def fill(self, address: int, length: int, value: int = 0) -> None:
+        """Set `length` bytes to `value`."""
+
+    def get16(self, address: int) -> int:
+        """One 2-byte load."""
+
+    def set16(self, address: int, value: int) -> None:
+        """One 2-byte store."""
 
 
 class Bus(Protocol):

@@ -172,7 +172,7 @@ class VirtioDevice:
                 self.get(Common.QUEUE_ENABLE, 2),
             ]
         values = self.bus.run(operations)
-        return [QueueFacts(*values[i : i + 2], bool(values[i + 2])) for i in range(0, len(values), 3)]
+        return [QueueFacts(values[i], values[i + 1], bool(values[i + 2])) for i in range(0, len(values), 3)]
 
     def enable_queues(self, queues: Sequence[Virtqueue]) -> None:
         """Tell the device where these virtqueues lie, and enable them. Their vectors are NO_VECTOR."""

@@ -31,17 +31,21 @@ class ProbeDriver:
         self._pairs = pairs
         self._believed = 0
 
-    def start(self) -> Status:
+    def start(self) -> None:
         """Start the device as this driver does, all receive rings filled. Raises GuestError if it does not start."""
         status = self.net.start(self.features, pairs=self._pairs)
         self._believed = 1
         if not status & Status.DRIVER_OK or status & (Status.NEEDS_RESET | Status.FAILED):
             raise GuestError(f"the device did not start with {self.features!r}: its status is {status!r}")
-        return status
 
     def reset(self) -> None:
         """Reset the device and start it anew."""
         self.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether queues are set up: from a start to the next bare reset."""
+        return bool(self.net.queues)
 
     @property
     def believed_pairs(self) -> frozenset[int]:

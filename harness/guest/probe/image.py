@@ -12,10 +12,19 @@ from harness.guest.cache import cached
 
 RECIPE = Path(__file__).parents[3] / "fixtures" / "images" / "probe"
 BUILD_PATIENCE = 60.0
-CFLAGS = (
-    "-std=gnu11 -O2 -Wall -Wextra -ffreestanding -fno-pic -fno-pie -fno-stack-protector "
-    "-fno-asynchronous-unwind-tables -mno-red-zone -mgeneral-regs-only"
-).split()
+CFLAGS = [
+    "-std=gnu11",
+    "-O2",
+    "-Wall",
+    "-Wextra",
+    "-ffreestanding",
+    "-fno-pic",
+    "-fno-pie",
+    "-fno-stack-protector",
+    "-fno-asynchronous-unwind-tables",
+    "-mno-red-zone",
+    "-mgeneral-regs-only",
+]
 
 
 def build_image(root: Path | None = None) -> Path:
@@ -27,16 +36,30 @@ def build_image(root: Path | None = None) -> Path:
     if compiler is None:
         raise Unavailable("the probe guest needs a C compiler: apt-get install gcc libc6-dev")
     sources = sorted(path for path in RECIPE.iterdir() if path.suffix in {".c", ".S", ".h", ".ld"})
-    inputs = b"\0".join([*(path.name.encode() + path.read_bytes() for path in sources), " ".join(CFLAGS).encode()])
+    inputs = b"\0".join(
+        [*(path.name.encode() + path.read_bytes() for path in sources), " ".join(CFLAGS).encode()]
+    )
 
     def build(target: Path) -> None:
-        argv = [compiler, *CFLAGS, "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none", "-Wl,-z,noexecstack"]
+        argv = [
+            compiler,
+            *CFLAGS,
+            "-nostdlib",
+            "-static",
+            "-no-pie",
+            "-Wl,--build-id=none",
+            "-Wl,-z,noexecstack",
+        ]
         argv += ["-Wl,--no-warn-rwx-segments", "-T", str(RECIPE / "link.ld"), "-o", str(target)]
         argv += [str(path) for path in sources if path.suffix in {".c", ".S"}]
         try:
-            done = subprocess.run(argv, capture_output=True, text=True, timeout=BUILD_PATIENCE * PACE, check=False)
+            done = subprocess.run(
+                argv, capture_output=True, text=True, timeout=BUILD_PATIENCE * PACE, check=False
+            )
         except subprocess.TimeoutExpired:
-            raise Unavailable(f"{compiler} did not build the probe guest within {BUILD_PATIENCE:.0f} s") from None
+            raise Unavailable(
+                f"{compiler} did not build the probe guest within {BUILD_PATIENCE:.0f} s"
+            ) from None
         if done.returncode:
             raise Unavailable(f"{compiler} could not build the probe guest: {done.stderr.strip()[-400:]}")
 

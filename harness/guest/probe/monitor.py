@@ -64,7 +64,9 @@ class Monitor:
         if line.startswith(b"!"):
             raise GuestError(f"the probe guest faulted in {awaiting}: {line[1:].decode(errors='replace')}")
         if line.startswith(b"probe "):
-            raise GuestError(f"the probe guest started anew in the middle of {awaiting}: the machine was reset")
+            raise GuestError(
+                f"the probe guest started anew in the middle of {awaiting}: the machine was reset"
+            )
         return line
 
     def run(self, operations: Sequence[Operation]) -> list[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -187,21 +188,20 @@ class VirtioNet:
         queue.publish()
         self.device.notify(self.control_index)
         answers: list[Answer] = []
-        deadline = Deadline(within)
 
         def arrived() -> bool:
             for used in queue.reap():
                 queue.release(used)
                 writable = [b for b in used.buffers if b.device_writes]
                 data = b"".join(self._arena.memory.read(b.address, b.length) for b in writable)
-                ack = next((known for known in Ack if data and known == data[0]), data[0] if data else Ack.NONE)
+                ack = next(
+                    (known for known in Ack if data and known == data[0]), data[0] if data else Ack.NONE
+                )
                 answers.append(Answer(ack, used.written, data, Status(0)))
             return len(answers) >= count
 
-        try:
-            wait_until("the control queue's answers", arrived, within=deadline, every=0)
-        except DeadlineExceeded:
-            pass  # silence is an answer to be judged, and is one below
+        with suppress(DeadlineExceeded):  # silence is an answer to be judged, and is one below
+            wait_until("the control queue's answers", arrived, within=within, every=0)
         status = self.device.status
         missing = [Answer(Ack.SILENCE, None, b"", status)] * (count - len(answers))
         return [Answer(a.ack, a.written, a.data, status) for a in answers] + missing

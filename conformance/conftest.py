@@ -1,0 +1,35 @@
+"""The ladder of fixtures: a build, a VM on it, a NIC in the state that a test starts from."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.guest.probe.features import CONTROL, PLAIN
+from harness.nic import Nic
+from harness.testbed import NicPlan, Testbed
+
+pytest_plugins = ("harness.plugin",)
+
+
+@pytest.fixture
+def configured_pairs() -> int:
+    """Pairs that the NIC is configured with on the VMM. A test overrides it by parametrizing this name."""
+    return 4
+
+
+@pytest.fixture
+def nic(testbed: Testbed, driver: str, backend: str, configured_pairs: int) -> Nic:
+    """Multiqueue negotiated, all rings set up and filled, DRIVER_OK set, no count asked for yet."""
+    return testbed.nic(NicPlan(configured_pairs), driver, backend)
+
+
+@pytest.fixture
+def nic_control(testbed: Testbed, driver: str, backend: str, configured_pairs: int) -> Nic:
+    """As `nic`, with a control queue but multiqueue not negotiated, on a NIC that has several pairs."""
+    return testbed.nic(NicPlan(configured_pairs, CONTROL), driver, backend)
+
+
+@pytest.fixture
+def nic_plain(testbed: Testbed, driver: str, backend: str, configured_pairs: int) -> Nic:
+    """As `nic`, with neither multiqueue nor a control queue, as firmware does, on a NIC that has several pairs."""
+    return testbed.nic(NicPlan(configured_pairs, PLAIN), driver, backend)

@@ -1,0 +1,50 @@
+"""VQ_PAIRS_SET with legal counts: acknowledged, carried out on the host, and seen by frames."""
+
+from random import Random
+
+import pytest
+
+from harness.host.flows import flows
+from harness.nic import Nic
+from harness.requirements import requirement
+
+every_count = pytest.mark.parametrize("pairs", [1, 2, 3, 4])
+
+
+@every_count
+@requirement("NET-MQ-04", "NET-MQ-18")
+def test_count_is_acknowledged(nic: Nic, pairs: int) -> None:
+    """Every count from 1 to max_virtqueue_pairs is answered OK."""
+    assert nic.set_pairs(pairs)
+
+
+@every_count
+@pytest.mark.issue_8306
+@requirement("NET-MQ-04")
+def test_host_attaches_the_first_pairs(nic: Nic, pairs: int) -> None:
+    """Once the answer is there the host holds exactly the first n pairs, by count and queue by queue."""
+    assert nic.set_pairs(pairs)
+    assert nic.host().count == pairs
+    assert nic.host().pairs == set(range(pairs))
+
+
+@every_count
+@pytest.mark.issue_8306
+@requirement("NET-MQ-04", "NET-MQ-05")
+def test_frames_land_on_active_pairs_only(nic: Nic, pairs: int) -> None:
+    """After the answer every frame arrives, on pairs below n, and on each of them."""
+    assert nic.set_pairs(pairs)
+    landed = nic.receive(flows(64))
+    assert landed.whole, landed
+    assert landed.pairs == set(range(pairs)), landed
+
+
+@pytest.mark.issue_8306
+@requirement("NET-MQ-04", "NET-MQ-05", "NET-MQ-07", "NET-MQ-09")
+def test_counts_in_random_order(nic: Nic, rng: Random) -> None:
+    """Up, down and again the same: after each answer host and frames follow."""
+    for pairs in rng.choices(range(1, nic.max_pairs + 1), k=12):
+        assert nic.set_pairs(pairs), f"VQ_PAIRS_SET {pairs} was refused"
+        landed = nic.receive(flows(64))
+        assert landed.whole, landed
+        assert landed.pairs == nic.host().pairs == set(range(pairs)), landed

@@ -1,0 +1,84 @@
+"""From pytest's reports to the records of a run: one result per test and VMM, whichever worker found it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.evidence.results import NotRun, Result, Run, VmmInfo, from_dict, utc_now
+from harness.evidence.store import RunStore
+from harness.session import Session
+
+ATTRIBUTE = "conformance"
+"""Where a report carries its result, as plain data, from a worker to the main process."""
+
+
+def split_name(nodeid: str, vmm: str) -> str:
+    """A test's name without its VMM: `t.py::test_a[base-probe-3]` on base is `t.py::test_a[probe-3]`."""
+    head, bracket, inside = nodeid.partition("[")
+    if not bracket:
+        return nodeid
+    words = inside.removesuffix("]")
+    rest = words.removeprefix(vmm).removeprefix("-")
+    return f"{head}[{rest}]" if rest else head
+
+
+class Collector:
+    """Gathers results in the main process and writes them to the report folder."""
+
+    def __init__(self, report: Path, command: Iterable[str]) -> None:
+        self.store = RunStore(report)
+        self._started = utc_now()
+        self._command = tuple(command)
+        self._results: dict[tuple[str, str], Result] = {}
+        self._selected: dict[tuple[str, str], NotRun] = {}
+        self._deselected = 0
+
+    def select(self, test: str, vmm: str) -> None:
+        """Enter a test that the run sets out to do."""
+        self._selected[test, vmm] = NotRun(test, vmm)
+
+    def deselect(self, count: int) -> None:
+        """Enter how many were left out on request."""
+        self._deselected += count
+
+    def add(self, report: pytest.TestReport) -> None:
+        """Take the result that a report carries. The worst of a test's phases stands."""
+        plain: dict[str, Any] | None = getattr(report, ATTRIBUTE, None)
+        if plain is None:
+            return
+        result = from_dict(plain)
+        key = (result.test, result.vmm)
+        before = self._results.get(key)
+        if before is None or (result.verdict.is_bad and not before.verdict.is_bad):
+            self._results[key] = result
+
+    def run(self, session: Session, *, complete: bool) -> Run:
+        """The run as it stands."""
+        return Run(
+            host={
+                "kernel": platform.release(),
+                "machine": platform.machine(),
+                "python": platform.python_version(),
+                "seed": session.seed,
+                "abilities": {name: str(ability) for name, ability in session.abilities.items()},
+            },
+            vmms=tuple(VmmInfo(vmm.name, vmm.kind, vmm.version, str(vmm.path)) for vmm in session.vmms),
+            results=tuple(self._results.values()),
+            started=self._started,
+            finished=utc_now(),
+            command=self._command,
+            complete=complete,
+            selected=max(len(self._selected), len(self._results)),
+            deselected=self._deselected,
+            not_run=tuple(entry for key, entry in self._selected.items() if key not in self._results),
+        )
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is any result or intention worth writing down."""
+        return bool(self._results or self._selected)

@@ -1,0 +1,128 @@
+"""From one phase of a test to its verdict, with what a reader needs to understand and to repeat it."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import pytest
+
+from harness.errors import DeadlineExceeded, GuestError, HarnessError, VmmError
+from harness.evidence.collect import split_name
+from harness.evidence.results import PairRow, Result, Verdict, to_dict
+from harness.evidence.table import pairs_table
+from harness.session import Session
+from harness.testbed import Testbed
+from harness.vmm.base import Vmm
+
+LOG_LINES = 20
+OF_THE_VMM = (VmmError, GuestError, DeadlineExceeded)
+"""Errors that are a verdict on the VMM, wherever in a test they come up."""
+
+
+def verdict_of(report: pytest.TestReport, error: BaseException | None) -> Verdict | None:
+    """The verdict of one phase; None where the phase says nothing, as a passed setup does."""
+    expected = hasattr(report, "wasxfail")
+    if report.skipped:
+        return Verdict.XFAIL if expected else Verdict.SKIP
+    if report.passed:
+        if report.when != "call":
+            return None
+        return Verdict.XPASS if expected else Verdict.PASS
+    if report.when == "call" or isinstance(error, OF_THE_VMM):
+        return Verdict.FAIL
+    return Verdict.ERROR
+
+
+def reason_of(report: pytest.TestReport, error: BaseException | None) -> str:
+    """One line on why the verdict is what it is; empty for a plain pass."""
+    if hasattr(report, "wasxfail"):
+        return str(report.wasxfail).removeprefix("reason: ")
+    if report.skipped and isinstance(report.longrepr, tuple):
+        return report.longrepr[2].removeprefix("Skipped: ")
+    if error is None:
+        return ""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+
+
+def requirements_of(item: pytest.Item) -> tuple[str, ...]:
+    """The rows of the register that a test names."""
+    return tuple(dict.fromkeys(row for mark in item.iter_markers("requirement") for row in mark.args))
+
+
+def rerun_line(nodeid: str, vmm: Vmm, session: Session) -> str:
+    """The shell line that repeats one test on one build, with the same random choices."""
+    return shlex.join(["pytest", nodeid, "--vmm", f"{vmm.name}={vmm.path}", "--seed", str(session.seed)])
+
+
+class Judge:
+    """Makes the record of each test phase in the process that ran it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def judge(
+        self,
+        item: pytest.Item,
+        report: pytest.TestReport,
+        error: BaseException | None,
+        testbed: Testbed | None,
+    ) -> dict[str, Any] | None:
+        """The record of this phase as plain data, or None if it has nothing to say.
+
+        A failed phase is also given sections in pytest's own output: table of pairs, timeline, log, rerun line.
+        """
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        verdict = verdict_of(report, error)
+        if verdict is None or "vmm" not in parameters:
+            return None
+        vmm = self._session.vmm(parameters["vmm"])
+        rows, disagreement = _witnesses(testbed)
+        rerun = rerun_line(item.nodeid, vmm, self._session)
+        if verdict.is_bad:
+            if isinstance(error, HarnessError):
+                report.longrepr = str(error)  # it is one sentence already; a traceback would bury it
+            _show(report, testbed, rows, rerun)
+        return to_dict(
+            Result(
+                test=split_name(item.nodeid, vmm.name),
+                vmm=vmm.name,
+                version=vmm.version,
+                driver=parameters.get("driver"),
+                backend=parameters.get("backend"),
+                requirements=requirements_of(item),
+                verdict=verdict,
+                seconds=round(report.duration, 4),
+                reason=reason_of(report, error),
+                disagreement=disagreement,
+                details=report.longreprtext if verdict.is_bad else "",
+                witnesses=rows,
+                timeline=tuple(testbed.journal.events) if testbed and verdict.is_bad else (),
+                rerun=rerun if verdict.is_bad else "",
+                seed=self._session.seed,
+            )
+        )
+
+
+def _witnesses(testbed: Testbed | None) -> tuple[tuple[PairRow, ...], bool]:
+    """The table of pairs of all NICs, and whether any witness contradicts another."""
+    rows: list[PairRow] = []
+    disagreement = False
+    for nic in testbed.nics if testbed else []:
+        if nic.vm.exit_status() is None and nic.driver.running:
+            rows += nic.rows()
+            disagreement |= not nic.witnesses().agree
+    return tuple(rows), disagreement
+
+
+def _show(report: pytest.TestReport, testbed: Testbed | None, rows: tuple[PairRow, ...], rerun: str) -> None:
+    if rows:
+        report.sections.append(("witnesses", pairs_table(rows)))
+    if testbed is not None and testbed.journal.events:
+        report.sections.append(("timeline", testbed.journal.text()))
+    for vm in testbed.vms if testbed else []:
+        status = vm.exit_status()
+        life = f"ended: {status}" if status else "alive"
+        log = vm.process.tail(LOG_LINES) or "(empty)"
+        report.sections.append((f"log of {vm.vmm.name} ({life}), last {LOG_LINES} lines", log))
+    report.sections.append(("run this again", rerun))

@@ -1,0 +1,233 @@
+"""The pytest plugin: options, the builds that a run crosses, and what is made of the verdicts.
+
+It is loaded by conformance/conftest.py. Under xdist the main process prepares and reports, the workers test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from harness.errors import HarnessError
+from harness.evidence.collect import ATTRIBUTE, Collector, split_name
+from harness.evidence.judge import Judge
+from harness.evidence.matrix import matrix_text
+from harness.host import namespace
+from harness.scratch import Scratch
+from harness.session import DRIVER_NEEDS, Session, prepare
+from harness.testbed import Testbed
+from harness.vmm.base import Vmm
+
+MARKERS = (
+    "requirement(*ids): rows of conformance/requirements.toml that a test proves",
+    "issue_8306: reproduces cloud-hypervisor issue 8306 (VQ_PAIRS_SET acknowledged but ignored)",
+    "issue_8307: reproduces cloud-hypervisor issue 8307 (all pairs active before the driver asked)",
+    "drivers(*names): the guest drivers that a test is crossed with, probe and linux (default: probe)",
+    "backends(*names): the network backends that a test is crossed with, tap and vhost-user (default: tap)",
+)
+
+_session = pytest.StashKey[Session]()
+_scratch = pytest.StashKey[Scratch]()
+_collector = pytest.StashKey[Collector]()
+_judge = pytest.StashKey[Judge]()
+_testbed = pytest.StashKey[Testbed]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the suite's options."""
+    group = parser.getgroup("virtio-net multiqueue")
+    group.addoption(
+        "--vmm",
+        action="append",
+        default=[],
+        metavar="[NAME=]PATH",
+        help="a VMM to judge: a cloud-hypervisor or qemu-system-x86_64 binary, or [NAME=]release:vX.Y[@sha256:...] "
+        "to download a cloud-hypervisor release; may be given several times, each is a column of the matrix "
+        "(default: the cloud-hypervisor on PATH, if there is one, and QEMU as the reference)",
+    )
+    group.addoption(
+        "--report",
+        default="report",
+        metavar="DIR",
+        help="where results.json goes; earlier runs are kept in DIR/runs (default: report)",
+    )
+    group.addoption(
+        "--seed",
+        type=int,
+        default=None,
+        help="repeats the random choices of the run that printed this number",
+    )
+
+
+# Start and end of a run
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Find the builds, learn what this host can run, and enter a network namespace of this process's own."""
+    for line in MARKERS:
+        config.addinivalue_line("markers", line)
+    if config.option.help or config.option.version:
+        return
+    try:
+        namespace.become_root_in_user_namespace()
+        config.stash[_scratch] = scratch = Scratch()
+        config.add_cleanup(scratch.close)
+        if _is_worker(config):
+            config.stash[_session] = Session.unpack(config.workerinput["conformance"])  # type: ignore[attr-defined]
+        else:
+            if not config.option.collectonly:
+                collector = Collector(Path(config.option.report), config.invocation_params.args)
+                config.stash[_collector] = collector
+                config.pluginmanager.register(_Listener(collector))
+            evidence = config.stash[_collector].store.folder if _collector in config.stash else None
+            config.stash[_session] = prepare(config.option.vmm, config.option.seed, scratch, evidence)
+        config.stash[_judge] = Judge(config.stash[_session])
+        if _is_worker(config) or not getattr(config.option, "numprocesses", None):
+            namespace.enter()
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Hand the session to an xdist worker."""
+    node.workerinput["conformance"] = node.config.stash[_session].pack()
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what is judged, what this host can do, and how to repeat the run."""
+    if _session not in config.stash:
+        return []
+    session = config.stash[_session]
+    lines = [f"seed: {session.seed}"]
+    for vmm in session.vmms:
+        lines += [f"vmm {vmm.name}: {vmm.kind} {vmm.version}", f"    {session.abilities[vmm.name]}"]
+    return lines
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Write the results."""
+    collector = session.config.stash.get(_collector, None)
+    if collector is not None and collector.anything:
+        complete = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not session.shouldstop
+        try:
+            collector.store.save(collector.run(session.config.stash[_session], complete=complete))
+        except HarnessError as error:
+            raise pytest.exit.Exception(str(error), pytest.ExitCode.INTERNAL_ERROR) from None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Show the matrix."""
+    collector = config.stash.get(_collector, None)
+    if collector is None or not collector.anything:
+        return
+    terminalreporter.section("verdicts")
+    run = collector.run(config.stash[_session], complete=True)
+    terminalreporter.write(matrix_text(run, color=terminalreporter.hasmarkup))
+    terminalreporter.write_line(f"results: {Path(config.option.report) / 'results.json'}")
+
+
+# Crossing tests with builds, drivers and backends
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Cross each test with the builds, and with the drivers and backends that it declares."""
+    if "vmm" in metafunc.fixturenames:
+        metafunc.parametrize("vmm", [vmm.name for vmm in metafunc.config.stash[_session].vmms], indirect=True)
+    for dimension, default in (("driver", "probe"), ("backend", "tap")):
+        if dimension in metafunc.fixturenames:
+            mark = metafunc.definition.get_closest_marker(f"{dimension}s")
+            metafunc.parametrize(dimension, mark.args if mark else (default,), indirect=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Note what the run sets out to do, so that what is not run can be named."""
+    collector = config.stash.get(_collector, None)
+    for item in items if collector is not None else []:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        if "vmm" in parameters:
+            assert collector is not None
+            collector.select(split_name(item.nodeid, parameters["vmm"]), parameters["vmm"])
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Count what was left out on request."""
+    if items and (collector := items[0].config.stash.get(_collector, None)) is not None:
+        collector.deselect(len(items))
+
+
+# Verdicts
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Judge each phase while the VM is still there to be looked at."""
+    report = yield
+    error = call.excinfo.value if call.excinfo else None
+    plain = item.config.stash[_judge].judge(item, report, error, item.stash.get(_testbed, None))
+    if plain is not None:
+        setattr(report, ATTRIBUTE, plain)
+    return report
+
+
+class _Listener:
+    """Hears of every report in the main process; the hook itself is not told of the configuration."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the verdict that a report carries."""
+        self._collector.add(report)
+
+
+# Fixtures
+
+
+@pytest.fixture
+def vmm(request: pytest.FixtureRequest) -> Vmm:
+    """The build under test."""
+    return request.config.stash[_session].vmm(request.param)
+
+
+@pytest.fixture
+def driver(request: pytest.FixtureRequest, vmm: Vmm) -> str:
+    """The guest driver under which the test runs. Skips what this host cannot run, with the way out."""
+    abilities = request.config.stash[_session].abilities[vmm.name]
+    if (reason := abilities.lacking(DRIVER_NEEDS[request.param])) is not None:
+        pytest.skip(reason)
+    return str(request.param)
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> str:
+    """The network backend of the NIC under test."""
+    return str(request.param)
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest, vmm: Vmm) -> Random:
+    """Random choices that the run's seed repeats, the same on every build."""
+    return request.config.stash[_session].random(split_name(request.node.nodeid, vmm.name))
+
+
+@pytest.fixture
+def testbed(request: pytest.FixtureRequest, vmm: Vmm) -> Iterator[Testbed]:
+    """Where a test builds its VM; all of it is gone afterwards."""
+    with Testbed(vmm, request.config.stash[_scratch].folder()) as bed:
+        request.node.stash[_testbed] = bed
+        yield bed

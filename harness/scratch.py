@@ -1,0 +1,70 @@
+"""Folders for what a run needs while it lasts: sockets, logs, consoles. None survives, not even a killed run's."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from harness.errors import Unavailable
+
+PREFIX = "vnmq-"
+STALE_AFTER = 60.0
+"""Seconds: a younger folder may be one that its owner has not locked yet."""
+_SOCKET_PATH_LIMIT = 108
+"""sizeof(sockaddr_un.sun_path); the longest name used below a scratch folder takes about half of it."""
+
+
+def _base() -> Path:
+    """The folder for temporary files, unless its path leaves no room for the names of UNIX sockets."""
+    chosen = Path(tempfile.gettempdir())
+    return chosen if len(str(chosen)) < _SOCKET_PATH_LIMIT // 2 else Path("/tmp")
+
+
+class Scratch:
+    """One process's scratch folder, locked while the process lives; making one removes those of dead processes.
+
+    Raises Unavailable if the folder for temporary files cannot be written.
+    """
+
+    def __init__(self) -> None:
+        base = _base()
+        try:
+            _remove_stale(base)
+            self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
+            self._lock = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise Unavailable(
+                f"cannot make a scratch folder in {base} ({error.strerror}): make room, or point TMPDIR elsewhere"
+            ) from error
+        self._count = 0
+
+    def folder(self) -> Path:
+        """A fresh folder inside."""
+        self._count += 1
+        made = self.path / str(self._count)
+        made.mkdir()
+        return made
+
+    def close(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+
+
+def _remove_stale(base: Path) -> None:
+    for folder in base.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime < STALE_AFTER:
+                continue
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
+            finally:
+                os.close(lock)

@@ -1,0 +1,67 @@
+"""What a run is about, found out once in the main process and handed to every xdist worker."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from harness.capability import Capabilities, capabilities
+from harness.errors import Unavailable
+from harness.host import tun
+from harness.scratch import Scratch
+from harness.vmm.base import Vmm
+from harness.vmm.find import find_vmms
+
+DRIVER_NEEDS = {"probe": "probe_guest", "linux": "linux_guest"}
+
+
+@dataclass(frozen=True)
+class Session:
+    """The builds under test, what each can do on this host, the seed, and where evidence goes."""
+
+    vmms: tuple[Vmm, ...]
+    abilities: dict[str, Capabilities]
+    seed: int
+    evidence: Path | None
+    """The run's own folder; None if nothing is to be kept."""
+
+    def vmm(self, name: str) -> Vmm:
+        """The build of that name."""
+        return next(vmm for vmm in self.vmms if vmm.name == name)
+
+    def random(self, what: str) -> Random:
+        """A source of random choices for one test, the same for the same seed on every worker and build."""
+        return Random(f"{self.seed}/{what}")
+
+    def pack(self) -> bytes:
+        """For a worker of this very version: it is its own other end."""
+        return pickle.dumps(self)
+
+    @staticmethod
+    def unpack(packed: bytes) -> Session:
+        """The other way round."""
+        session: Session = pickle.loads(packed)
+        return session
+
+
+def prepare(asked: Sequence[str], seed: int | None, scratch: Scratch, evidence: Path | None) -> Session:
+    """Find the builds and try what they can do here. Raises BadInput or Unavailable, in one sentence."""
+    _check_rights()
+    vmms = tuple(find_vmms(asked))
+    abilities = {vmm.name: capabilities(vmm, scratch.folder) for vmm in vmms}
+    chosen = random.SystemRandom().randrange(1 << 32) if seed is None else seed
+    return Session(vmms, abilities, chosen, evidence)
+
+
+def _check_rights() -> None:
+    try:
+        os.close(os.open(tun.DEVICE, os.O_RDWR))
+    except FileNotFoundError:
+        raise Unavailable(f"{tun.DEVICE} is missing: load the module with modprobe tun") from None
+    except PermissionError:
+        raise Unavailable(f"no permission for {tun.DEVICE}: run again with sudo") from None

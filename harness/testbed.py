@@ -1,0 +1,116 @@
+"""Builds what one test needs (taps, VM, guest, driver) and takes it all down again, whatever happened."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from harness.evidence.journal import Journal
+from harness.guest.probe.driver import ProbeDriver
+from harness.guest.probe.features import MULTIQUEUE, Feature
+from harness.guest.probe.image import build_image
+from harness.guest.probe.monitor import Monitor
+from harness.guest.probe.net import VirtioNet
+from harness.host.backend import NetworkBackend
+from harness.host.tap import Tap
+from harness.nic import Nic
+from harness.vmm.base import Launch, NicConfig, Vm, VmConfig, Vmm
+
+PROBE_MEMORY_MIB = 64
+_tap_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class NicPlan:
+    """A NIC to build: configured pairs, what its driver negotiates, and how many pairs it sets up (None: all)."""
+
+    pairs: int = 4
+    features: Feature = MULTIQUEUE
+    set_up: int | None = None
+    queue_size: int = 256
+
+
+class Testbed:
+    """One VM with its NICs, on a build under test. A context manager: leaving it removes everything.
+
+    `folder` is an existing folder for sockets and logs. Needs `harness.host.namespace.enter` before.
+    """
+
+    __test__ = False  # the name is the field's; it is no class of tests
+
+    def __init__(self, vmm: Vmm, folder: Path) -> None:
+        self.vmm = vmm
+        self.folder = folder
+        self.journal = Journal()
+        self.vms: list[Vm] = []
+        self.nics: list[Nic] = []
+        self._undo = ExitStack()
+
+    def __enter__(self) -> Testbed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the VMs, remove the taps. Safe to call twice."""
+        self._undo.close()
+
+    @cached_property
+    def image(self) -> Path:
+        """The probe guest's image."""
+        return build_image()
+
+    def tap(self, pairs: int) -> Tap:
+        """A fresh tap for a NIC of `pairs` pairs."""
+        tap = Tap(f"mq{next(_tap_numbers)}", pairs)
+        self._undo.callback(tap.close)
+        return tap
+
+    def launch(self, config: VmConfig) -> Vm:
+        """Start a VM; it is stopped when the testbed closes."""
+        folder = self.folder / f"vm{len(self.vms)}"
+        folder.mkdir()
+        vm = self.vmm.launch(config, Launch(folder))
+        self._undo.callback(vm.stop)
+        self.vms.append(vm)
+        self.journal.add("vmm", f"{self.vmm.name} started as process {vm.pid}")
+        return vm
+
+    def probe_nics(self, plans: Sequence[NicPlan], backend: Callable[[int], NetworkBackend]) -> list[Nic]:
+        """A VM with the probe guest and these NICs; their drivers are bound and not started.
+
+        `backend` makes the network backend of a NIC with the given number of pairs.
+        """
+        backends = [backend(plan.pairs) for plan in plans]
+        configs = tuple(
+            NicConfig(
+                f"net{i}", f"02:00:00:00:01:{i:02x}", plan.pairs, backends[i].attachment, plan.queue_size
+            )
+            for i, plan in enumerate(plans)
+        )
+        # cloud-hypervisor takes no more pairs than boot vCPUs; the probe guest runs on the first one only
+        cpus = max(plan.pairs for plan in plans)
+        vm = self.launch(VmConfig(self.image, configs, cpus=cpus, memory_mib=PROBE_MEMORY_MIB))
+        memory = vm.guest_memory()
+        self._undo.callback(memory.close)
+        monitor = Monitor(vm.serial, memory, memory.size)
+        self.journal.add("guest", "the probe guest answered")
+        for config, plan, plugged in zip(configs, plans, backends, strict=True):
+            driver = ProbeDriver(VirtioNet(monitor, config.mac), plan.features, pairs=plan.set_up)
+            self.nics.append(Nic(vm, config, driver, plugged, self.journal))
+        return self.nics[-len(plans) :]
+
+    def nic(self, plan: NicPlan, driver: str, backend: str) -> Nic:
+        """A VM with one NIC, its driver started: nothing but DRIVER_OK was done yet."""
+        (nic,) = _GUESTS[driver](self, [plan], _BACKENDS[backend](self))
+        nic.start()
+        return nic
+
+
+_GUESTS = {"probe": Testbed.probe_nics}
+_BACKENDS: dict[str, Callable[[Testbed], Callable[[int], NetworkBackend]]] = {"tap": lambda bed: bed.tap}
