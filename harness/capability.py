@@ -54,11 +54,12 @@ class Capabilities:
             return None
         return f"this host cannot run it ({need.replace('_', ' ')}: {answer.detail}); {FULL_KVM}"
 
-    def __str__(self) -> str:
-        shown = []
-        for name, answer in vars(self).items():
-            shown.append(f"{name.replace('_', ' ')} {'yes' if answer.works else 'no'} ({answer.detail})")
-        return ", ".join(shown)
+    def lines(self) -> list[str]:
+        """For the header of a run: a line each, with the time it took or what went wrong."""
+        return [
+            f"{name.replace('_', ' ')}: {'yes' if answer.works else 'no'} ({answer.detail})"
+            for name, answer in vars(self).items()
+        ]
 
 
 def capabilities(vmm: Vmm, scratch: Callable[[], Path], cache: Path | None = None) -> Capabilities:
@@ -106,12 +107,17 @@ def _probe(
     return Capabilities(probe_guest, linux_guest, _try(lambda: _saves(vmm, scratch())))
 
 
+def shorten(text: str, limit: int = 160) -> str:
+    """The beginning and the end: what was asked for, and the innermost cause."""
+    return text if len(text) <= limit else f"{text[: limit // 2 - 3]} ... {text[-limit // 2 + 3 :]}"
+
+
 def _try(attempt: Callable[[], None]) -> Answer:
     begin = time.monotonic()
     try:
         attempt()
     except HarnessError as error:
-        return Answer(False, str(error).splitlines()[0][:200])
+        return Answer(False, shorten(str(error).splitlines()[0]))
     return Answer(True, f"{time.monotonic() - begin:.2f} s")
 
 
@@ -125,7 +131,7 @@ def _greeted(vm: Vm) -> None:
 
 def _answers(vmm: Vmm, folder: Path) -> None:
     """The probe guest boots and answers."""
-    with vmm.launch(VmConfig(build_image(), cpus=1, memory_mib=MEMORY_MIB), Launch(folder)) as vm:
+    with vmm.launch(VmConfig(build_image(), memory_mib=MEMORY_MIB), Launch(folder)) as vm:
         _greeted(vm)
 
 
@@ -134,7 +140,6 @@ def _boots_linux(vmm: Vmm, folder: Path, kernel: Path | None) -> None:
     config = VmConfig(
         kernel,
         cmdline="earlyprintk=ttyS0 console=ttyS0 panic=-1",
-        cpus=1,
         memory_mib=LINUX_MEMORY_MIB,
     )
     with vmm.launch(config, Launch(folder)) as vm:
@@ -149,7 +154,7 @@ def _saves(vmm: Vmm, folder: Path) -> None:
     """A paused VM's state can be written."""
     target = folder / "snapshot"
     target.mkdir()
-    with vmm.launch(VmConfig(build_image(), cpus=1, memory_mib=MEMORY_MIB), Launch(folder)) as vm:
+    with vmm.launch(VmConfig(build_image(), memory_mib=MEMORY_MIB), Launch(folder)) as vm:
         _greeted(vm)
         vm.pause()
         vm.snapshot(target)

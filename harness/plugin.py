@@ -6,6 +6,7 @@ It is loaded by conformance/conftest.py. Under xdist the main process prepares a
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -84,12 +85,13 @@ def pytest_configure(config: pytest.Config) -> None:
         if _is_worker(config):
             config.stash[_session] = Session.unpack(config.workerinput["conformance"])  # type: ignore[attr-defined]
         else:
+            session = prepare(config.option.vmm, config.option.seed, scratch)
             if not config.option.collectonly:
                 collector = Collector(Path(config.option.report), config.invocation_params.args)
                 config.stash[_collector] = collector
                 config.pluginmanager.register(_Listener(collector))
-            evidence = config.stash[_collector].store.folder if _collector in config.stash else None
-            config.stash[_session] = prepare(config.option.vmm, config.option.seed, scratch, evidence)
+                session = replace(session, evidence=collector.store.folder)
+            config.stash[_session] = session
         config.stash[_judge] = Judge(config.stash[_session])
         if _is_worker(config) or not getattr(config.option, "numprocesses", None):
             namespace.enter()
@@ -110,7 +112,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     session = config.stash[_session]
     lines = [f"seed: {session.seed}"]
     for vmm in session.vmms:
-        lines += [f"vmm {vmm.name}: {vmm.kind} {vmm.version}", f"    {session.abilities[vmm.name]}"]
+        lines.append(f"vmm {vmm.name}: {vmm.kind} {vmm.version}")
+        lines += [f"    {line}" for line in session.abilities[vmm.name].lines()]
     return lines
 
 
@@ -118,7 +121,11 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Write the results."""
     collector = session.config.stash.get(_collector, None)
-    if collector is not None and collector.anything:
+    if collector is None:
+        return
+    if not collector.anything:
+        collector.store.discard()
+    else:
         complete = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not session.shouldstop
         try:
             collector.store.save(collector.run(session.config.stash[_session], complete=complete))

@@ -27,7 +27,7 @@ class Session:
     vmms: tuple[Vmm, ...]
     abilities: dict[str, Capabilities]
     seed: int
-    evidence: Path | None
+    evidence: Path | None = None
     """The run's own folder; None if nothing is to be kept."""
 
     def vmm(self, name: str) -> Vmm:
@@ -49,13 +49,13 @@ class Session:
         return session
 
 
-def prepare(asked: Sequence[str], seed: int | None, scratch: Scratch, evidence: Path | None) -> Session:
+def prepare(asked: Sequence[str], seed: int | None, scratch: Scratch) -> Session:
     """Find the builds and try what they can do here. Raises BadInput or Unavailable, in one sentence."""
     _check_rights()
     vmms = tuple(find_vmms(asked))
     abilities = {vmm.name: capabilities(vmm, scratch.folder) for vmm in vmms}
     chosen = random.SystemRandom().randrange(1 << 32) if seed is None else seed
-    return Session(vmms, abilities, chosen, evidence)
+    return Session(vmms, abilities, chosen)
 
 
 def _check_rights() -> None:

@@ -71,6 +71,12 @@ class Testbed:
         self._undo.callback(tap.close)
         return tap
 
+    @staticmethod
+    def nic_config(plan: NicPlan, number: int, backend: NetworkBackend) -> NicConfig:
+        """What the VMM is told of the NIC of this number."""
+        mac = f"02:00:00:00:01:{number:02x}"
+        return NicConfig(f"net{number}", mac, plan.pairs, backend.attachment, plan.queue_size)
+
     def launch(self, config: VmConfig) -> Vm:
         """Start a VM; it is stopped when the testbed closes."""
         folder = self.folder / f"vm{len(self.vms)}"
@@ -87,15 +93,8 @@ class Testbed:
         `backend` makes the network backend of a NIC with the given number of pairs.
         """
         backends = [backend(plan.pairs) for plan in plans]
-        configs = tuple(
-            NicConfig(
-                f"net{i}", f"02:00:00:00:01:{i:02x}", plan.pairs, backends[i].attachment, plan.queue_size
-            )
-            for i, plan in enumerate(plans)
-        )
-        # cloud-hypervisor takes no more pairs than boot vCPUs; the probe guest runs on the first one only
-        cpus = max(plan.pairs for plan in plans)
-        vm = self.launch(VmConfig(self.image, configs, cpus=cpus, memory_mib=PROBE_MEMORY_MIB))
+        configs = tuple(self.nic_config(plan, i, backends[i]) for i, plan in enumerate(plans))
+        vm = self.launch(VmConfig(self.image, configs, memory_mib=PROBE_MEMORY_MIB))
         memory = vm.guest_memory()
         self._undo.callback(memory.close)
         monitor = Monitor(vm.serial, memory, memory.size)

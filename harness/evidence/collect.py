@@ -65,7 +65,7 @@ class Collector:
                 "machine": platform.machine(),
                 "python": platform.python_version(),
                 "seed": session.seed,
-                "abilities": {name: str(ability) for name, ability in session.abilities.items()},
+                "abilities": {name: ability.lines() for name, ability in session.abilities.items()},
             },
             vmms=tuple(VmmInfo(vmm.name, vmm.kind, vmm.version, str(vmm.path)) for vmm in session.vmms),
             results=tuple(self._results.values()),

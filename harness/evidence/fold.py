@@ -65,6 +65,11 @@ def split_id(test: str) -> tuple[str, str, tuple[str, ...]]:
     return file, function or file, tuple(parts)
 
 
+def natural(test: str) -> list[tuple[int, str]]:
+    """A sorting key under which `pairs2` comes before `pairs10`."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", test)]
+
+
 def rows_by_test(run: Run) -> list[Row]:
     """Rows by test function, in the order of the ids; variants folded where all VMMs agree on them."""
     names = run.names()
@@ -74,7 +79,7 @@ def rows_by_test(run: Run) -> list[Row]:
     for missing in run.not_run:
         found.setdefault(missing.test, {})
     functions: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for test in sorted(found):
+    for test in sorted(found, key=natural):
         file, function, _ = split_id(test)
         functions[file, function].append(test)
     rows: list[Row] = []

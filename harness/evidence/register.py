@@ -6,7 +6,7 @@ import re
 import sys
 import tomllib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +15,7 @@ import msgspec
 
 from harness.errors import BadInput
 
-PATH = Path(__file__).resolve().parents[2] / "conformance" / "requirements.toml"
+PATH: Path = Path(__file__).resolve().parents[2] / "conformance" / "requirements.toml"
 """The register of this checkout."""
 
 VERSIONS = ("1.0", "1.1", "1.2", "1.3", "1.4")
@@ -83,7 +83,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class Problem:
-    """Something between tests and register that does not match. `kind` is for filtering, `text` for people."""
+    """Tests and register do not match here. `kind` is for filtering, `text` for people."""
 
     kind: str
     """`unknown id`, `no row`, `no test`, or `contradiction`."""
@@ -142,7 +142,7 @@ def load_register(path: Path = PATH) -> Register:
     return Register({row.id: row for row in file.requirement}, file.groups, file.sources)
 
 
-def _wrong(file: _File) -> Iterable[str]:
+def _wrong(file: _File) -> Iterator[str]:
     if file.schema != 1:
         yield f"schema {file.schema}, this version reads 1"
     for key, source in file.sources.items():

@@ -25,7 +25,7 @@ _MEANING = {
 
 
 def cite(source: Source, since: str = "") -> str:
-    """A source as text: `virtio 1.0, 1.1: 5.1.2; 1.2: 5.1.3 "Title"`; versions before `since` are left out."""
+    """A source as text: `virtio 1.0 to 1.1: 5.1; 1.2: 5.2, “Title”`; versions before `since` are left out."""
     by_number: dict[str, list[str]] = {}
     for version, number in source.sections.items():
         if version >= since:
@@ -49,10 +49,10 @@ def _page(register: Register) -> Iterable[str]:
     yield "<!-- Generated from conformance/requirements.toml by `python -m harness.evidence.register`. -->"
     yield "# Requirements"
     yield ""
-    yield "What a VMM's virtio-net multiqueue has to do, who says so, what provokes it, and which witness shows it."
-    yield "Every test of the suite names the rows that it proves; a row that no test can prove says why."
-    yield "All texts are paraphrases: the documents named are what counts. Section numbers are given per version of"
-    yield "virtio, because they move; titles do not."
+    yield "What a VMM's virtio-net multiqueue has to do, who says so, what provokes it, and which witness"
+    yield "shows it. Every test of the suite names the rows that it proves; a row that no test can prove says"
+    yield "why. All texts are paraphrases: the documents named are what counts. Section numbers are given per"
+    yield "version of virtio, because they move; titles do not."
     yield ""
     yield "| force | meaning | rows | without a test |"
     yield "|---|---|--:|--:|"

@@ -91,6 +91,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Folder of the failure bundle, relative to the run's folder."""
     seed: int | None = None
 
+    @property
+    def needs_a_look(self) -> bool:
+        """Whether reports give it a section of its own."""
+        return self.verdict.is_bad or self.disagreement
+
 
 class VmmInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """One column of the matrix."""

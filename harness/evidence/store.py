@@ -64,6 +64,11 @@ class RunStore:
                 f"cannot make the report folder {report} ({error.strerror}): choose another with --report DIR"
             ) from None
 
+    def discard(self) -> None:
+        """Remove the run's folder if nothing was written to it."""
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+
     def save(self, run: Run) -> Path:
         """Write the run, here and as the newest one. Returns the file in the run's own folder.
 

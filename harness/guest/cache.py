@@ -13,6 +13,8 @@ from pathlib import Path
 from harness.deadline import wait_until
 from harness.errors import Unavailable
 
+Build = Callable[[Path], None]
+
 BUILD_PATIENCE = 300.0
 """Seconds to wait for another process that builds the same entry."""
 
@@ -26,7 +28,7 @@ def cache_root() -> Path:
     return (Path(base) if base.startswith("/") else Path("~/.cache").expanduser()) / "virtio-net-mq"
 
 
-def cached(name: str, inputs: bytes, build: Callable[[Path], None], *, root: Path | None = None) -> Path:
+def cached(name: str, inputs: bytes, build: Build, *, root: Path | None = None) -> Path:
     """The file or folder that `build` makes from `inputs`, from the cache where it is there already.
 
     `inputs` is everything that the result depends on: its hash is part of the entry's name, so a change of
@@ -78,7 +80,7 @@ def _locked(lock: int, entry: Path) -> Iterator[None]:
         os.close(lock)
 
 
-def _build(entry: Path, build: Callable[[Path], None]) -> None:
+def _build(entry: Path, build: Build) -> None:
     workdir = entry.with_name(f".{entry.name}.building")
     # Only the holder of the lock comes here: what lies there is left over from a process that was killed.
     shutil.rmtree(workdir, ignore_errors=True)

@@ -53,6 +53,8 @@ class Ledger:
         self._batch: dict[int, int | None] = {}
         self._given_up: set[int] = set()
         self._twice = self._late = 0
+        self.missing = 0
+        """Frames of this batch not seen yet."""
 
     def open(self, count: int) -> range:
         """Begin a batch of `count` frames; their identities. What the batch before still lacks is given up."""
@@ -60,6 +62,7 @@ class Ledger:
         identities = range(self._next, self._next + count)
         self._next += count
         self._batch = dict.fromkeys(identities)
+        self.missing = count
         self._twice = self._late = 0
         return identities
 
@@ -67,16 +70,12 @@ class Ledger:
         """Enter one arrival."""
         if self._batch.get(identity, 0) is None:
             self._batch[identity] = pair
+            self.missing -= 1
         elif identity in self._given_up:
             self._given_up.discard(identity)
             self._late += 1
         else:
             self._twice += 1
-
-    @property
-    def missing(self) -> int:
-        """Frames of this batch not seen yet."""
-        return sum(pair is None for pair in self._batch.values())
 
     def landed(self) -> Landed:
         """The batch's account as it stands."""

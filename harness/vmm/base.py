@@ -55,14 +55,17 @@ class NicConfig:
 
 @dataclass(frozen=True)
 class VmConfig:
-    """A VM to launch. `memory_mib` is guest RAM; it is shared memory unless `shared_memory` is false."""
+    """A VM to launch. `memory_mib` is guest RAM; it is shared memory unless `shared_memory` is false.
+
+    `cpus` None: as few as the VMM allows for these NICs.
+    """
 
     kernel: Path | None
     nics: tuple[NicConfig, ...] = ()
     initramfs: Path | None = None
     cmdline: str = ""
     firmware: Path | None = None
-    cpus: int = 4
+    cpus: int | None = None
     memory_mib: int = 64
     shared_memory: bool = True
     extra_args: tuple[str, ...] = ()
@@ -181,6 +184,14 @@ class Vmm(ABC):
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name}: {self.version}>"
+
+    def cpus(self, config: VmConfig) -> int:
+        """How many vCPUs this VM gets."""
+        return config.cpus or self.fewest_cpus(config)
+
+    def fewest_cpus(self, config: VmConfig) -> int:
+        """The fewest vCPUs that this VMM takes for a VM with these NICs."""
+        return 1
 
     @abstractmethod
     def launch(self, config: VmConfig, launch: Launch) -> Vm:

@@ -239,12 +239,16 @@ class CloudHypervisor(Vmm):
 
     kind = "cloud-hypervisor"
 
+    def fewest_cpus(self, config: VmConfig) -> int:
+        """It refuses a NIC with more pairs than boot vCPUs."""
+        return max((nic.pairs for nic in config.nics), default=1)
+
     def launch(self, config: VmConfig, launch: Launch) -> CloudHypervisorVm:
         files = _Files.within(launch.workdir)
         shared = "on" if config.shared_memory else "off"
         arguments = [
             *files.arguments(),
-            *("--cpus", f"boot={config.cpus}"),
+            *("--cpus", f"boot={self.cpus(config)}"),
             *("--memory", f"size={config.memory_mib}M,shared={shared}"),
             *("--serial", f"socket={files.serial}", "--console", "off"),
         ]

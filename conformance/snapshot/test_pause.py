@@ -1,0 +1,21 @@
+"""Pausing and resuming a VM is none of the guest's doing: the count stays."""
+
+import pytest
+
+from harness.host.flows import flows
+from harness.nic import Nic
+from harness.requirements import requirement
+
+
+@pytest.mark.issue_8306
+@pytest.mark.parametrize("pairs", [1, 2, 3, 4])
+@requirement("NET-SNAP-04")
+def test_pause_and_resume_keep_the_count(nic: Nic, pairs: int) -> None:
+    """Host and frames are at n after a resume, without any new command."""
+    assert nic.set_pairs(pairs)
+    nic.vm.pause()
+    nic.vm.resume()
+    assert nic.host().pairs == set(range(pairs))
+    landed = nic.receive(flows(64))
+    assert landed.whole, landed
+    assert landed.pairs == set(range(pairs)), landed

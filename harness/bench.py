@@ -1,0 +1,128 @@
+"""What the suite costs: start of a VM, a whole test, frames accounted for. Run as ci/bench.
+
+Every figure is a median with minimum and maximum beside it, over runs that take turns between the builds, so
+that a machine whose speed drifts treats them alike. Nothing here passes or fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.errors import HarnessError
+from harness.guest.probe.image import build_image
+from harness.guest.probe.monitor import Monitor
+from harness.host import namespace
+from harness.host.flows import flows
+from harness.scratch import Scratch
+from harness.testbed import PROBE_MEMORY_MIB, NicPlan, Testbed
+from harness.vmm.base import VmConfig, Vmm
+from harness.vmm.find import find_vmms
+
+FLOOD = 200_000
+"""Frames of one flood."""
+FLOWS = 64
+
+Measurement = Callable[[Testbed], float]
+
+
+def first_answer(bed: Testbed) -> float:
+    """Milliseconds from executing the VMM to the probe guest's first answer, a NIC of four pairs included."""
+    image = build_image()
+    tap = bed.tap(4)
+    config = bed.nic_config(NicPlan(), 0, tap)
+    begin = time.perf_counter()
+    vm = bed.launch(VmConfig(image, (config,), memory_mib=PROBE_MEMORY_MIB))
+    memory = vm.guest_memory()
+    Monitor(vm.serial, memory, memory.size)
+    took = time.perf_counter() - begin
+    memory.close()
+    return 1e3 * took
+
+
+def whole_test(bed: Testbed) -> float:
+    """Milliseconds of a usual test: VM, driver, one VQ_PAIRS_SET, 64 flows accounted for, everything removed."""
+    begin = time.perf_counter()
+    with bed:
+        nic = bed.nic(NicPlan(), "probe", "tap")
+        nic.set_pairs(2)
+        nic.receive(flows(FLOWS))
+    return 1e3 * (time.perf_counter() - begin)
+
+
+def flood(bed: Testbed) -> float:
+    """Frames per second sent to four active pairs and accounted for, one by one."""
+    nic = bed.nic(NicPlan(), "probe", "tap")
+    nic.set_pairs(4)
+    begin = time.perf_counter()
+    landed = nic.receive(flows(FLOWS), copies=FLOOD // FLOWS)
+    took = time.perf_counter() - begin
+    if not landed.whole:
+        print(f"note: {bed.vmm.name}: {landed}", file=sys.stderr)
+    return (landed.sent - landed.lost) / took
+
+
+MEASUREMENTS: dict[str, tuple[Measurement, int]] = {
+    "VMM exec to first answer, ms": (first_answer, 1),
+    "one probe test with its VM, ms": (whole_test, 1),
+    "frames sent and accounted for, per s": (flood, 4),
+}
+"""Title, measurement, and how many times fewer it is repeated than asked for."""
+
+
+def measure(vmms: Sequence[Vmm], rounds: int, scratch: Scratch) -> dict[tuple[str, str], list[float]]:
+    """All figures, by title and build."""
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    flows(FLOWS)  # scapy's import is no part of any figure
+    for title, (measurement, fewer) in MEASUREMENTS.items():
+        for _ in range(max(1, rounds // fewer)):
+            for vmm in vmms:
+                with Testbed(vmm, scratch.folder()) as bed:
+                    found[title, vmm.name].append(measurement(bed))
+    return found
+
+
+def table(figures: dict[tuple[str, str], list[float]]) -> Table:
+    """The figures for people."""
+    shown = Table("figure", "vmm", "runs", "min", "median", "max", box=None)
+    for (title, name), values in figures.items():
+        numbers = (min(values), statistics.median(values), max(values))
+        shown.add_row(title, name, str(len(values)), *(f"{number:,.1f}" for number in numbers))
+    return shown
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="ci/bench", description=__doc__.splitlines()[0] if __doc__ else None
+    )
+    parser.add_argument(
+        "--vmm", action="append", default=[], metavar="[NAME=]PATH", help="as the suite's --vmm"
+    )
+    parser.add_argument("--rounds", type=int, default=20, help="runs of each figure (default: 20)")
+    options = parser.parse_args(arguments)
+    try:
+        namespace.become_root_in_user_namespace()
+        vmms = find_vmms(options.vmm)
+        scratch = Scratch()
+        try:
+            namespace.enter()
+            figures = measure(vmms, options.rounds, scratch)
+        finally:
+            scratch.close()
+    except HarnessError as error:
+        print(f"ci/bench: {error}", file=sys.stderr)
+        return 2
+    Console(width=100).print(table(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

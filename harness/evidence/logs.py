@@ -1,0 +1,46 @@
+"""The text files of a failure bundle, cut to what fits into a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+TAIL = 16_000
+"""Bytes of each file that are shown: the end is where failures are."""
+
+_TEXT = {".log", ".txt", ".json", ".jsonl", ".toml", ".md", ".xml"}
+
+
+@dataclass(frozen=True)
+class LogText:
+    """A file's name in the bundle, its end as text, and how many bytes come before that."""
+
+    name: str
+    text: str
+    before: int
+
+
+def bundle_logs(folder: Path) -> Sequence[LogText]:
+    """The text files of a bundle, by name. A file that cannot be read is skipped: the report is no judge."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in _TEXT and path.is_file() and path.name != "manifest.json":
+            try:
+                found.append(_tail(path, path.relative_to(folder).as_posix()))
+            except OSError:
+                continue
+    return found
+
+
+def _tail(path: Path, name: str) -> LogText:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(0, size - TAIL))
+        text = file.read(TAIL).decode("utf-8", "replace")
+    return LogText(name, printable(text), max(0, size - TAIL))
+
+
+def printable(text: str) -> str:
+    """The text with control characters, which VMM logs do contain, made visible."""
+    return "".join(c if c in "\n\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

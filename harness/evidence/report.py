@@ -1,0 +1,86 @@
+"""The HTML report: one file that needs nothing else, for reading from disk. `python -m harness.evidence.report`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+
+from harness.errors import HarnessError, Unavailable
+from harness.evidence.coverage import Coverage, cover
+from harness.evidence.logs import printable
+from harness.evidence.matrix import WORDS
+from harness.evidence.register import PATH, Register, load_register
+from harness.evidence.register_doc import cite
+from harness.evidence.results import Run, load
+from harness.evidence.store import write_atomically
+from harness.evidence.summary import markdown_summary
+from harness.evidence.view import make_view
+
+
+def html_report(
+    run: Run, register: Register, *, results_file: Path | None = None, output: Path | None = None
+) -> str:
+    """The report as text. `results_file` is where the run was read from: bundles are looked for beside it."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("harness.evidence", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["printable"] = printable
+    coverage: Coverage = cover(run, register)
+    view = make_view(run, coverage, results_file, output)
+    words = {verdict: word for verdict, (word, _) in WORDS.items()}
+    template = environment.get_template("report.html.j2")
+    return template.render(view=view, run=run, register=register, words=words, cite=cite)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a report atomically. Raises Unavailable, the earlier file being untouched."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text.encode("utf-8", "replace"))
+    except OSError as error:
+        raise Unavailable(
+            f"cannot write {path} ({error.strerror}): the results themselves are safe; write it elsewhere"
+        ) from None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Read results, write reports. Returns the exit code: 0, or 2 if it could not be done."""
+    parser = argparse.ArgumentParser(
+        prog="python -m harness.evidence.report", description="Make a report of a run's results."
+    )
+    parser.add_argument("results", type=Path, help="results.json, or a folder with one")
+    parser.add_argument("-o", "--output", type=Path, help="HTML file to write")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="Markdown summary to write; - prints it"
+    )
+    parser.add_argument("--register", type=Path, default=PATH, help="the register of requirements")
+    options = parser.parse_args(arguments)
+    if not (options.output or options.markdown):
+        parser.error("nothing to do: give -o FILE, --markdown FILE, or both")
+    try:
+        run, register = load(options.results), load_register(options.register)
+        if options.output:
+            html = html_report(run, register, results_file=options.results, output=options.output)
+            write(options.output, html)
+        if options.markdown:
+            text = markdown_summary(run, cover(run, register))
+            if str(options.markdown) == "-":
+                print(text, end="")
+            else:
+                write(options.markdown, text)
+    except HarnessError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

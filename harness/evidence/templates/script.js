@@ -1,0 +1,115 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  root.classList.add("js");
+  const $ = (id) => document.getElementById(id);
+  const groups = [...document.querySelectorAll("#matrix .fn")].map((body) => ({
+    body,
+    own: body.dataset.s.toLowerCase(),
+    folds: [...body.querySelectorAll(".fold")],
+    rows: [...body.querySelectorAll(".va, .one")].map((row) => ({
+      row,
+      text: row.firstElementChild.textContent.toLowerCase(),
+      verdicts: [...row.querySelectorAll("td")].map((cell) => cell.dataset.v.split(" ")),
+    })),
+  }));
+  const files = [...document.querySelectorAll("#matrix .file")];
+  const columns = document.head.appendChild(document.createElement("style"));
+  const BAD = ["fail", "error", "xpass", "differs"];
+
+  function matches(verdicts, wanted, shown) {
+    const seen = verdicts.filter((_, number) => shown.has(number));
+    if (!wanted) return true;
+    if (wanted === "bad") return seen.flat().some((verdict) => BAD.includes(verdict));
+    if (wanted === "differs") return new Set(seen.map((verdict) => verdict[0])).size > 1;
+    return seen.some((verdict) => verdict[0] === wanted);
+  }
+
+  function apply() {
+    const words = $("q").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const wanted = $("verdict").value;
+    const boxes = [...document.querySelectorAll(".vmm")];
+    const shown = new Set(boxes.filter((box) => box.checked).map((box) => Number(box.value)));
+    columns.textContent = boxes
+      .filter((box) => !box.checked)
+      .map((box) => `#matrix tr > :nth-child(${Number(box.value) + 2}) { display: none; }`)
+      .join("\n");
+    const narrowed = words.length > 0 || wanted !== "";
+    let count = 0;
+    for (const group of groups) {
+      let any = 0;
+      for (const { row, text, verdicts } of group.rows) {
+        const hit = words.every((word) => group.own.includes(word) || text.includes(word));
+        const keep = hit && matches(verdicts, wanted, shown);
+        row.classList.toggle("hide", !keep);
+        any += keep;
+      }
+      count += any;
+      group.body.classList.toggle("hide", !any);
+      for (const fold of group.folds) fold.classList.toggle("hide", narrowed && any < group.rows.length && group.folds.length > 1 && fold !== group.folds[0]);
+      open(group.body, narrowed ? any < group.rows.length : $("expand").getAttribute("aria-pressed") === "true");
+    }
+    for (const file of files) {
+      let next = file.nextElementSibling, any = false;
+      for (; next && next.classList.contains("fn"); next = next.nextElementSibling) any ||= !next.classList.contains("hide");
+      file.classList.toggle("hide", !any);
+    }
+    $("shown").textContent = narrowed ? `${count} shown` : `${count} tests`;
+  }
+
+  function open(body, yes) {
+    body.classList.toggle("open", yes);
+    body.querySelector(".more")?.setAttribute("aria-expanded", String(yes));
+  }
+
+  function reveal() {
+    const target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!target) return;
+    const details = target.matches("details") ? target : target.querySelector("details");
+    if (details) details.open = true;
+    target.scrollIntoView();
+  }
+
+  function step(by) {
+    const failures = [...document.querySelectorAll(".failure")];
+    if (!failures.length) return;
+    const here = failures.findIndex((failure) => "#" + failure.id === location.hash);
+    const next = here < 0 ? (by > 0 ? 0 : failures.length - 1) : (here + by + failures.length) % failures.length;
+    location.hash = failures[next].id;
+    failures[next].querySelector("summary").focus({ preventScroll: true });
+  }
+
+  document.querySelector(".filters").addEventListener("input", apply);
+  document.querySelector(".filters").addEventListener("submit", (event) => event.preventDefault());
+  $("expand").addEventListener("click", (event) => {
+    const on = event.target.getAttribute("aria-pressed") !== "true";
+    event.target.setAttribute("aria-pressed", String(on));
+    apply();
+  });
+  $("matrix").addEventListener("click", (event) => {
+    const button = event.target.closest(".more");
+    if (button) open(button.closest(".fn"), !button.closest(".fn").classList.contains("open"));
+  });
+  document.addEventListener("click", async (event) => {
+    if (!event.target.matches(".copy")) return;
+    const code = event.target.previousElementSibling;
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      event.target.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(code);
+    }
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const typing = event.target.matches("input, select, textarea");
+    if (event.key === "Escape" && event.target === $("q")) { $("q").value = ""; apply(); $("q").blur(); }
+    else if (typing) return;
+    else if (event.key === "/") { event.preventDefault(); $("q").focus(); }
+    else if (event.key === "n") step(1);
+    else if (event.key === "p") step(-1);
+  });
+  addEventListener("hashchange", reveal);
+  apply();
+  reveal();
+})();

@@ -1,0 +1,213 @@
+"""What the HTML report shows of a run, made ready for its templates, within a size that opens at once."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.evidence.coverage import Coverage, CoveredRow
+from harness.evidence.fold import Row, natural, rows_by_test, split_id
+from harness.evidence.logs import LogText, bundle_logs
+from harness.evidence.plot import frames_plot
+from harness.evidence.results import Event, PairRow, Result, Run, Verdict, bundle_folder
+from harness.evidence.summary import not_everything
+
+EVIDENCE_BYTES = 5_000_000
+"""What plots, timelines, details and logs may take together; the rest of a report is far smaller."""
+
+PLOTS = 60
+"""Plots take a tenth of a second each to draw."""
+
+TIMELINE_LINES = 200
+
+
+@dataclass
+class Failure:
+    """A section of the report: one result that somebody has to look at."""
+
+    anchor: str
+    result: Result
+    file: str
+    label: str
+    pairs: Sequence[PairRow] = ()
+    plot: str = ""
+    timeline: Sequence[Event | str] = ()
+    details: str = ""
+    logs: Sequence[LogText] = ()
+    bundle: str = ""
+    left_out: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class FunctionRows:
+    """A test function in the matrix: its folded rows and the results behind each variant."""
+
+    file: str
+    name: str
+    folded: Sequence[Row]
+    variants: Sequence[tuple[str, Sequence[Result | None]]]
+    requirements: Sequence[str]
+
+
+@dataclass
+class Headline:
+    """Failures of one test function on one VMM with one verdict, by the first of them."""
+
+    first: Failure
+    name: str
+    count: int = 0
+    disagreement: bool = False
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything that the templates read."""
+
+    names: Sequence[str]
+    versions: dict[str, str]
+    command: str
+    incomplete: str
+    coverage: Coverage
+    uncovered: Sequence[CoveredRow]
+    headlines: Sequence[Headline]
+    functions: Sequence[FunctionRows]
+    failures: Sequence[Failure]
+    anchors: dict[tuple[str, str], str]
+    counts: dict[str, Counter[Verdict]]
+    reasons: Sequence[tuple[Verdict, str, str]]
+    behind: dict[str, Sequence[Row]]
+
+
+def make_view(run: Run, coverage: Coverage, results_file: Path | None, output: Path | None) -> View:
+    """`results_file` is where the run was read from, for its bundles; `output` where the report goes, for links."""
+    failures = _failures(run)
+    _fill(failures, run, results_file, output)
+    anchors = {(f.result.test, f.result.vmm): f.anchor for f in failures}
+    counts = {name: Counter(r.verdict for r in run.results if r.vmm == name) for name in run.names()}
+    behind = {row.row.id: _behind(run, row.results) for row in coverage.rows if row.results}
+    return View(
+        names=run.names(),
+        versions={vmm.name: vmm.version for vmm in run.vmms},
+        command=shlex.join(run.command),
+        incomplete="" if run.everything_ran else not_everything(run),
+        coverage=coverage,
+        uncovered=[row for row in coverage.rows if row.uncovered_must],
+        headlines=_headlines(failures),
+        functions=_functions(run),
+        failures=failures,
+        anchors=anchors,
+        counts=counts,
+        reasons=_reasons(run),
+        behind=behind,
+    )
+
+
+def _behind(run: Run, results: Sequence[Result]) -> Sequence[Row]:
+    return rows_by_test(Run(vmms=run.vmms, results=tuple(results)))
+
+
+def _headlines(failures: Sequence[Failure]) -> list[Headline]:
+    lines: dict[tuple[object, ...], Headline] = {}
+    for failure in failures:
+        result = failure.result
+        function = split_id(result.test)[:2]
+        line = lines.setdefault((*function, result.vmm, result.verdict), Headline(failure, function[1]))
+        line.count += 1
+        line.disagreement |= result.disagreement
+    return list(lines.values())
+
+
+def _functions(run: Run) -> list[FunctionRows]:
+    names = run.names()
+    found: dict[str, dict[str, Result]] = defaultdict(dict)
+    for result in run.results:
+        found[result.test][result.vmm] = result
+    folded: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows_by_test(run):
+        folded[split_id(row.tests[0])[:2]].append(row)
+    functions = []
+    for (file, name), rows in folded.items():
+        tests = sorted((test for row in rows for test in row.tests), key=natural)
+        variants = [(_variant(test), [found[test].get(vmm) for vmm in names]) for test in tests]
+        requirements = sorted({i for test in tests for r in found[test].values() for i in r.requirements})
+        functions.append(FunctionRows(file, name, rows, variants, requirements))
+    return functions
+
+
+def _variant(test: str) -> str:
+    """What is in the brackets, or the whole function for a test without parameters."""
+    return test[test.index("[") :] if "[" in test else split_id(test)[1]
+
+
+def _failures(run: Run) -> list[Failure]:
+    shown = [r for r in run.results if r.needs_a_look]
+    return [
+        Failure(f"f{number}", result, split_id(result.test)[0], result.test.partition("::")[2] or result.test)
+        for number, result in enumerate(shown, 1)
+    ]
+
+
+def _fill(failures: Sequence[Failure], run: Run, results_file: Path | None, output: Path | None) -> None:
+    """Add evidence until the report is large enough: first to one failure of each test and VMM."""
+    left, plots = EVIDENCE_BYTES, PLOTS
+    seen: Counter[tuple[object, ...]] = Counter()
+    order: list[tuple[int, Failure]] = []
+    for failure in failures:
+        key = (*split_id(failure.result.test)[:2], failure.result.vmm)
+        order.append((seen[key], failure))
+        seen[key] += 1
+    for _, failure in sorted(order, key=lambda item: item[0]):
+        result = failure.result
+        folder = bundle_folder(results_file, run, result) if results_file else None
+        failure.bundle = _link(folder, output) if folder else ""
+        details, timeline = result.details, _shortened(result.timeline)
+        logs = bundle_logs(folder) if folder else ()
+        plot = frames_plot(result.timeline) if plots > 0 and left > 0 else ""
+        plots -= bool(plot)
+        for what, content, size in (
+            ("pairs", result.witnesses, 110 * len(result.witnesses)),
+            ("details", details, len(details)),
+            ("timeline", timeline, sum(150 + len(str(line)) for line in timeline)),
+            ("plot", plot, len(plot)),
+            ("logs", logs, sum(len(log.text) for log in logs)),
+        ):
+            if size <= left:
+                setattr(failure, what, content)
+                left -= size
+            else:
+                failure.left_out.append(what)
+        if not plot and any(event.frames for event in result.timeline):
+            failure.left_out.append("plot")
+
+
+def _link(folder: Path, output: Path | None) -> str:
+    """The bundle as a relative link where the report lies above it, else as a path."""
+    if output is not None:
+        here = output.resolve().parent
+        if folder.resolve().is_relative_to(here):
+            return folder.resolve().relative_to(here).as_posix()
+    return folder.resolve().as_uri()
+
+
+def _shortened(timeline: Sequence[Event]) -> Sequence[Event | str]:
+    lines = sorted(timeline, key=lambda event: event.at)
+    if len(lines) <= TIMELINE_LINES:
+        return lines
+    head, tail = TIMELINE_LINES // 4, TIMELINE_LINES - TIMELINE_LINES // 4
+    gap = f"{len(lines) - TIMELINE_LINES} lines left out; they are in results.json"
+    return [*lines[:head], gap, *lines[-tail:]]
+
+
+def _reasons(run: Run) -> list[tuple[Verdict, str, str]]:
+    """(verdict, reason, where) for everything that was not judged in earnest."""
+    found: dict[tuple[Verdict, str], Counter[str]] = defaultdict(Counter)
+    for result in run.results:
+        if result.verdict in (Verdict.SKIP, Verdict.XFAIL):
+            found[result.verdict, result.reason or "no reason given"][result.vmm] += 1
+    return [
+        (verdict, reason, ", ".join(f"{name} {number}" for name, number in where.items()))
+        for (verdict, reason), where in sorted(found.items())
+    ]
