@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from harness.guest.probe.driver import ProbeDriver
 from harness.guest.probe.features import CONTROL, PLAIN
+from harness.guest.probe.net import VirtioNet
 from harness.nic import Nic
 from harness.testbed import NicPlan, Testbed
 
@@ -21,6 +23,20 @@ def configured_pairs() -> int:
 def nic(testbed: Testbed, driver: str, backend: str, configured_pairs: int) -> Nic:
     """Multiqueue negotiated, all rings set up and filled, DRIVER_OK set, no count asked for yet."""
     return testbed.nic(NicPlan(configured_pairs), driver, backend)
+
+
+@pytest.fixture
+def nic_cold(testbed: Testbed, driver: str, backend: str, configured_pairs: int) -> Nic:
+    """The device is there, and no driver has touched it since the machine started but to look for it."""
+    return testbed.cold_nic(NicPlan(configured_pairs), driver, backend)
+
+
+@pytest.fixture
+def net(request: pytest.FixtureRequest) -> VirtioNet:
+    """The raw driver of the test's NIC, in the state that the NIC's fixture hands over."""
+    (nic,) = (request.getfixturevalue(name) for name in request.fixturenames if name.startswith("nic"))
+    assert isinstance(nic.driver, ProbeDriver), "raw virtio is what the probe guest is for"
+    return nic.driver.net
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.evidence.journal import Journal
 from harness.evidence.results import PairRow
 from harness.guest.driver import GuestDriver, Landed, Ledger
 from harness.host.backend import HostView, NetworkBackend
-from harness.host.flows import Flow
+from harness.host.flows import Flow, stamped
 from harness.vmm.base import NicConfig, Vm
 
 
@@ -47,6 +47,7 @@ class Nic:
         self._journal = journal
         self._ledger = Ledger()
         self._landed: Landed | None = None
+        self._landed_under: frozenset[int] | None = None
 
     @property
     def max_pairs(self) -> int:
@@ -72,31 +73,58 @@ class Nic:
         self._journal.add("guest", "reset the device and started it anew")
         self._note_host()
 
+    def send(self, flows: Sequence[Flow]) -> None:
+        """Send a frame of each flow to the guest and leave them to their fate: they are given up at once."""
+        self.backend.inject(self._frames(flows, 1))
+        self._journal.add("frames", f"{len(flows)} frames sent, not accounted for")
+
     def receive(self, flows: Sequence[Flow], copies: int = 1) -> Landed:
         """Send `copies` frames of each flow to the guest, in turns, and account for every one."""
-        destination = bytes.fromhex(self.config.mac.replace(":", ""))
-        identities = self._ledger.open(len(flows) * copies)
-        frames = [flows[i % len(flows)].frame(destination, identity) for i, identity in enumerate(identities)]
-        landed = self.driver.receive(self.backend.inject, frames, self._ledger)
-        self._landed = landed
+        landed = self.driver.receive(self.backend.inject, self._frames(flows, copies), self._ledger)
+        self._landed, self._landed_under = landed, self.driver.believed_pairs
         self._journal.landed(landed)
         return landed
+
+    def _frames(self, flows: Sequence[Flow], copies: int) -> list[bytes]:
+        destination = bytes.fromhex(self.config.mac.replace(":", ""))
+        identities = self._ledger.open(len(flows) * copies)
+        return [flows[i % len(flows)].frame(destination, identity) for i, identity in enumerate(identities)]
+
+    def transmit(self, pair: int, flows: Sequence[Flow]) -> Landed:
+        """Let the guest send a frame of each flow on one pair, and account for what came out on the host.
+
+        `by_pair` counts them under that pair: the wire does not tell where a frame came from.
+        """
+        identities = self._ledger.open(len(flows))
+        source = bytes.fromhex(self.config.mac.replace(":", ""))
+        frames = [flow.reply(source, identity) for flow, identity in zip(flows, identities, strict=True)]
+        self.backend.capture()
+        returned = self.driver.transmit(pair, frames)
+        for identity in stamped(self.backend.capture()):
+            self._ledger.arrived(pair, identity)
+        landed = self._ledger.landed()
+        self._journal.add("guest", f"sent {len(frames)} frames on pair {pair}: {returned} buffers came back")
+        self._journal.landed(landed)
+        return replace(landed, returned=returned)
 
     def host(self) -> HostView:
         """The host's witness, now."""
         return self.backend.view(self.vm.pid)
 
     def witnesses(self) -> Witnesses:
-        """All three witnesses; the frames are those of the last `receive`."""
-        return Witnesses(
-            self.driver.believed_pairs, self.host(), self._landed.pairs if self._landed else None
-        )
+        """All three witnesses; the frames are those of the last `receive`, if the count is still the same."""
+        landed = self._current_landed()
+        return Witnesses(self.driver.believed_pairs, self.host(), landed.pairs if landed else None)
+
+    def _current_landed(self) -> Landed | None:
+        return self._landed if self._landed_under == self.driver.believed_pairs else None
 
     def rows(self) -> list[PairRow]:
         """The table of pairs for a failure message: what each witness says of each pair."""
         guest = self.driver.believed_pairs
         host = self.host().pairs if self.vm.exit_status() is None else None
-        counts = self._landed.by_pair if self._landed else None
+        landed = self._current_landed()
+        counts = landed.by_pair if landed else None
         return [
             PairRow(
                 pair,

@@ -16,7 +16,7 @@ from harness.guest.probe.image import build_image
 from harness.guest.probe.monitor import Monitor
 from harness.guest.probe.net import VirtioNet
 from harness.host.backend import NetworkBackend
-from harness.host.tap import Tap
+from harness.host.tap import HandedTap, Tap, VmmTap
 from harness.nic import Nic
 from harness.vmm.base import Launch, NicConfig, Vm, VmConfig, Vmm
 
@@ -65,9 +65,9 @@ class Testbed:
         """The probe guest's image."""
         return build_image()
 
-    def tap(self, pairs: int) -> Tap:
+    def tap(self, pairs: int, kind: type[Tap] = Tap) -> Tap:
         """A fresh tap for a NIC of `pairs` pairs."""
-        tap = Tap(f"mq{next(_tap_numbers)}", pairs)
+        tap = kind(f"mq{next(_tap_numbers)}", pairs)
         self._undo.callback(tap.close)
         return tap
 
@@ -95,21 +95,38 @@ class Testbed:
         backends = [backend(plan.pairs) for plan in plans]
         configs = tuple(self.nic_config(plan, i, backends[i]) for i, plan in enumerate(plans))
         vm = self.launch(VmConfig(self.image, configs, memory_mib=PROBE_MEMORY_MIB))
+        for plugged in backends:
+            plugged.adopt()
         memory = vm.guest_memory()
         self._undo.callback(memory.close)
         monitor = Monitor(vm.serial, memory, memory.size)
         self.journal.add("guest", "the probe guest answered")
-        for config, plan, plugged in zip(configs, plans, backends, strict=True):
-            driver = ProbeDriver(VirtioNet(monitor, config.mac), plan.features, pairs=plan.set_up)
-            self.nics.append(Nic(vm, config, driver, plugged, self.journal))
+        for i, plan in enumerate(plans):
+            net = VirtioNet(monitor, configs[i].mac, share=i, shares=len(plans))
+            driver = ProbeDriver(net, plan.features, pairs=plan.set_up)
+            self.nics.append(Nic(vm, configs[i], driver, backends[i], self.journal))
         return self.nics[-len(plans) :]
+
+    def cold_nic(self, plan: NicPlan, driver: str, backend: str) -> Nic:
+        """A VM with one NIC, its driver bound and not started."""
+        (nic,) = self.cold_nics([plan], driver, backend)
+        return nic
+
+    def cold_nics(self, plans: Sequence[NicPlan], driver: str, backend: str) -> list[Nic]:
+        """A VM with several NICs, their drivers bound and not started."""
+        return _GUESTS[driver](self, plans, _BACKENDS[backend](self))
 
     def nic(self, plan: NicPlan, driver: str, backend: str) -> Nic:
         """A VM with one NIC, its driver started: nothing but DRIVER_OK was done yet."""
-        (nic,) = _GUESTS[driver](self, [plan], _BACKENDS[backend](self))
+        nic = self.cold_nic(plan, driver, backend)
         nic.start()
         return nic
 
 
 _GUESTS = {"probe": Testbed.probe_nics}
-_BACKENDS: dict[str, Callable[[Testbed], Callable[[int], NetworkBackend]]] = {"tap": lambda bed: bed.tap}
+_BACKENDS: dict[str, Callable[[Testbed], Callable[[int], NetworkBackend]]] = {
+    "tap": lambda bed: bed.tap,
+    "tap-fd": lambda bed: lambda pairs: bed.tap(pairs, HandedTap),
+    "tap-of-vmm": lambda bed: lambda pairs: bed.tap(pairs, VmmTap),
+}
+"""Network backends by the names that tests use: a tap made before, one handed over open, one made by the VMM."""

@@ -1,7 +1,12 @@
 """A device reset ends multiqueue: the next driver starts with one pair, whatever the last one had."""
 
+import struct
+
 import pytest
 
+from harness.guest.probe.device import Status
+from harness.guest.probe.features import CONTROL, MULTIQUEUE, PLAIN
+from harness.guest.probe.net import UNTOUCHED, VQ_PAIRS_SET, Ack, Class, VirtioNet
 from harness.host.flows import flows
 from harness.nic import Nic
 from harness.requirements import requirement
@@ -28,3 +33,86 @@ def test_counts_work_after_a_reset(nic: Nic) -> None:
     nic.reset()
     assert nic.set_pairs(2)
     assert nic.host().pairs == {0, 1}
+
+
+STATES = {
+    "acknowledge": Status.ACKNOWLEDGE,
+    "driver": Status.ACKNOWLEDGE | Status.DRIVER,
+    "failed": Status.ACKNOWLEDGE | Status.DRIVER | Status.FAILED,
+}
+
+
+@pytest.mark.parametrize("state", STATES.values(), ids=STATES)
+@requirement("NET-RST-01", "NET-FEAT-05")
+def test_reset_from_an_early_state(nic_cold: Nic, net: VirtioNet, state: Status) -> None:
+    """The device can be reset, and then used, from any point of its initialisation."""
+    net.device.reset()
+    net.device.set_status(state)
+    net.device.reset()
+    net.start()
+    assert net.set_pairs(2) is Ack.OK
+    landed = nic_cold.receive(flows(64))
+    assert landed.whole, landed
+
+
+@requirement("NET-RST-01", "NET-FEAT-05")
+def test_reset_before_driver_ok(nic_cold: Nic, net: VirtioNet) -> None:
+    """A driver that gives up with its queues set up leaves a device that works for the next."""
+    assert net.prepare(MULTIQUEUE) & Status.FEATURES_OK
+    net.start()
+    assert net.set_pairs(2) is Ack.OK
+    landed = nic_cold.receive(flows(64))
+    assert landed.whole, landed
+
+
+@requirement("NET-RST-01", "NET-RST-09", "NET-RST-10")
+def test_memory_is_left_alone_after_a_reset(nic: Nic, net: VirtioNet) -> None:
+    """Once the status reads 0 no byte of rings and buffers changes, whatever is sent; before, frames arrived there."""
+    assert nic.set_pairs(4)
+    assert nic.receive(flows(64), copies=4).whole
+    before_arrival = net.memory_in_use()
+    assert nic.receive(flows(64)).whole
+    assert net.memory_in_use() != before_arrival
+    net.reset()
+    at_reset = net.memory_in_use()
+    nic.send(flows(64))
+    net.device.queue_facts(range(4))  # round trips: time in which a stray write would come
+    assert net.memory_in_use() == at_reset
+
+
+@requirement("NET-RST-10")
+def test_reset_with_a_command_in_flight(nic: Nic, net: VirtioNet) -> None:
+    """A reset right behind the doorbell: no ack comes after status 0, and the count is one afterwards."""
+    for _ in range(50):
+        ack = net.post_control([bytes([Class.MQ, VQ_PAIRS_SET]), struct.pack("<H", 4)])
+        net.publish_and_reset()
+        at_reset = net.bus.memory.read(ack, 1)
+        assert at_reset in (bytes([UNTOUCHED]), bytes([Ack.OK]))
+        net.start()
+        assert nic.host().pairs == {0}
+    assert net.set_pairs(4) is Ack.OK
+
+
+@requirement("NET-RST-05")
+def test_driver_that_does_not_wait_for_the_reset(nic: Nic, net: VirtioNet) -> None:
+    """A driver that sets the device up without reading status 0 first leaves the VM alive."""
+    assert nic.set_pairs(4)
+    net.device.set_status(Status(0))
+    net.device.negotiate(MULTIQUEUE)
+    nic.vm.check_alive("a driver did not wait for the reset")
+    nic.reset()
+    assert nic.set_pairs(2)
+
+
+@pytest.mark.issue_8307
+@requirement("NET-RST-06", "NET-MQ-03")
+def test_chain_of_drivers(nic_cold: Nic, net: VirtioNet) -> None:
+    """Firmware, an operating system with four pairs, firmware again, a raw driver: each has its own count."""
+    for features, pairs in ((PLAIN, 1), (MULTIQUEUE, 4), (PLAIN, 1), (CONTROL, 1), (MULTIQUEUE, 3)):
+        net.start(features)
+        assert nic_cold.host().pairs == {0}
+        if pairs > 1:
+            assert net.set_pairs(pairs) is Ack.OK
+        landed = nic_cold.receive(flows(64))
+        assert landed.whole, landed
+        assert landed.pairs == set(range(pairs)), landed

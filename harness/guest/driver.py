@@ -16,6 +16,7 @@ class Landed:
 
     `by_pair`: how many arrived on each pair, each frame counted once. `lost`: never seen. `twice`: seen again
     after the first time. `late`: frames of an earlier batch, given up as lost then, that arrived only now.
+    `returned`, for frames that the guest sent: how many of their buffers the device gave back.
     """
 
     sent: int
@@ -23,6 +24,7 @@ class Landed:
     lost: int = 0
     twice: int = 0
     late: int = 0
+    returned: int = 0
 
     @property
     def pairs(self) -> frozenset[int]:
@@ -105,6 +107,9 @@ class GuestDriver(Protocol):
 
     def receive(self, inject: Inject, frames: Sequence[bytes], ledger: Ledger) -> Landed:
         """Let `inject` send these stamped frames, and account for them. Their ledger batch is open."""
+
+    def transmit(self, pair: int, frames: Sequence[bytes]) -> int:
+        """Send these frames on one pair; how many of their buffers the device gave back in time."""
 
     def reset(self) -> None:
         """Reset the device, and start it anew as it was first started."""

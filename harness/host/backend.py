@@ -37,6 +37,9 @@ class NetworkBackend(Protocol):
     def attachment(self) -> Attachment:
         """What the VMM is told to plug the NIC into."""
 
+    def adopt(self) -> None:
+        """Called once the VMM runs, before anything else is asked."""
+
     def view(self, pid: int) -> HostView:
         """What VMM process `pid` holds active now."""
 

@@ -18,6 +18,7 @@ STAMP_LENGTH = len(MAGIC) + 8
 _STAMP = struct.Struct("<8sQ")
 
 HOST_MAC = "02:00:00:00:00:01"
+NO_MAC = "00:00:00:00:00:00"
 HOST_NET, GUEST_ADDRESS = "10.77.0", "10.77.1.1"
 FIRST_PORT = 20000
 
@@ -29,10 +30,16 @@ class Flow:
     number: int
     tail: bytes
     """From the source MAC address to the end of the UDP header."""
+    reply_head: bytes
+    """A whole frame's headers in the other direction, from the guest, with a placeholder for its MAC address."""
 
     def frame(self, destination: bytes, identity: int, payload: bytes = b"") -> bytes:
         """A frame of this flow towards a MAC address (6 bytes), stamped with `identity`."""
         return destination + self.tail + _STAMP.pack(MAGIC, identity) + payload
+
+    def reply(self, source: bytes, identity: int) -> bytes:
+        """A frame of the same flow in the other direction, from the guest's MAC address (6 bytes)."""
+        return self.reply_head[:6] + source + self.reply_head[12:] + _STAMP.pack(MAGIC, identity)
 
 
 @lru_cache(maxsize=16)
@@ -47,13 +54,18 @@ def flows(count: int, first: int = 0) -> tuple[Flow, ...]:
 
     made = []
     for number in range(first, first + count):
-        frame = (
-            Ether(dst="00:00:00:00:00:00", src=HOST_MAC)
-            / IP(src=f"{HOST_NET}.{number % 250 + 2}", dst=GUEST_ADDRESS)
-            / UDP(sport=FIRST_PORT + number, dport=FIRST_PORT + 7 * number % 10007, chksum=0)
+        host, ports = f"{HOST_NET}.{number % 250 + 2}", (FIRST_PORT + number, FIRST_PORT + 7 * number % 10007)
+        there, back = (
+            Ether(dst=macs[0], src=macs[1])
+            / IP(src=addresses[0], dst=addresses[1])
+            / UDP(sport=way[0], dport=way[1], chksum=0)
             / Raw(bytes(STAMP_LENGTH))
+            for macs, addresses, way in (
+                ((NO_MAC, HOST_MAC), (host, GUEST_ADDRESS), ports),
+                ((HOST_MAC, NO_MAC), (GUEST_ADDRESS, host), ports[::-1]),
+            )
         )
-        made.append(Flow(number, bytes(frame)[6:FRAME_HEADERS]))
+        made.append(Flow(number, bytes(there)[6:FRAME_HEADERS], bytes(back)[:FRAME_HEADERS]))
     return tuple(made)
 
 

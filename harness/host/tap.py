@@ -11,9 +11,10 @@ import errno
 import os
 import socket
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cmp_to_key
 from pathlib import Path
 
 from pyroute2 import IPRoute
@@ -22,18 +23,23 @@ from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl import RTM_NEWLINK
 from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
+from harness.deadline import wait_until
 from harness.errors import BadInput, Unavailable
 from harness.host import tun
 from harness.host.backend import HostView
-from harness.vmm.base import Attachment, TapByName
+from harness.vmm.base import Attachment, TapByFds, TapByName
 
 RTMGRP_LINK = 1
 ETH_P_ALL = 3
 SOL_PACKET, PACKET_IGNORE_OUTGOING = 263, 23
 SO_RCVBUFFORCE = 33
+EVENT_BYTES = 16 << 20
+"""Room for events that nobody has read yet: a message has 2 KB, and a NIC of 256 pairs makes hundreds at once."""
 CAPTURE_BYTES = 32 << 20
 """How much of what the guest sends the kernel keeps for us between two looks."""
 _NAME_LIMIT = 15
+MADE_WITHIN = 5.0
+"""Seconds in which a VMM makes its own tap."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,24 @@ class TapQueues:
 
 
 @dataclass(frozen=True)
+class _HeldQueue:
+    """A queue that a VMM holds: our duplicate, its state, and the VMM's own descriptors, lowest first."""
+
+    duplicate: int
+    attached: bool
+    descriptors: list[int]
+
+    def opened_after(self, other: _HeldQueue) -> int:
+        """Positive if this queue was opened after the other, negative if before: for sorting.
+
+        A VMM duplicates each queue several times, each time in the order of the pairs, and another of its threads
+        that closes a file meanwhile may displace one number. So the majority of the duplicates decides.
+        """
+        both = list(zip(self.descriptors, other.descriptors, strict=False))
+        return sum(1 if mine > others else -1 for mine, others in both) or both[-1][0] - both[-1][1]
+
+
+@dataclass(frozen=True)
 class LinkChange:
     """One RTM_NEWLINK: queues attached and detached after a change."""
 
@@ -63,7 +87,7 @@ class LinkChange:
 
 
 class Tap:
-    """A tap interface of this network namespace, up, made for as many queues as the NIC has pairs.
+    """A tap of this network namespace, made before the VMM starts: up, with room for as many queues as pairs.
 
     Raises BadInput if the name is taken, Unavailable without the right to make one.
     """
@@ -71,48 +95,49 @@ class Tap:
     kind = "tap"
 
     def __init__(self, name: str, pairs: int) -> None:
+        if len(name) > _NAME_LIMIT:
+            raise BadInput(f"tap name {name!r} is too long: the kernel takes {_NAME_LIMIT} characters")
         self.name = name
-        self.attachment: Attachment = TapByName(name)
         self.pairs = pairs
+        self._reader = MarshalRtnl()
+        self._last_seen: tuple[int, int] | None = None
         with ExitStack() as undo:
             self._links = IPRoute()
             undo.callback(self._links.close)
-            self._create()
-            undo.callback(self._delete)
-            # subscribed before the interface goes up: the kernel reports queue changes only while it is up
+            if self._links.link_lookup(ifname=name):
+                raise BadInput(f"the interface {name!r} exists already: remove it with ip link del {name}")
+            # subscribed before the interface is there: the kernel reports each change once, and only while it is up
             self._events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
             undo.callback(self._events.close)
+            self._events.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, EVENT_BYTES)
             self._events.bind((0, RTMGRP_LINK))
-            self._links.link("set", index=self.index, state="up")
-            self._sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-            undo.callback(self._sender.close)
-            self._sender.bind((name, 0))
-            self._receiver = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
-            undo.callback(self._receiver.close)
-            self._receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, CAPTURE_BYTES)
-            self._receiver.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-            self._receiver.bind((name, ETH_P_ALL))
+            self.attachment = self._make(undo)
             self._undo = undo.pop_all()
-        self._reader = MarshalRtnl()
-        self._last_seen: tuple[int, int] | None = None
 
-    def _create(self) -> None:
-        if len(self.name) > _NAME_LIMIT:
-            raise BadInput(f"tap name {self.name!r} is too long: the kernel takes {_NAME_LIMIT} characters")
-        if self._links.link_lookup(ifname=self.name):
-            raise BadInput(
-                f"the interface {self.name!r} exists already: remove it with ip link del {self.name}"
-            )
-        try:
+    def _make(self, undo: ExitStack) -> Attachment:
+        """Make the interface; what the VMM is to be told."""
+        with _explained():
             # multi_queue must match the VMM's own flag, which it sets for two pairs and more (TUNSETIFF: EINVAL)
             tun.create_persistent(self.name, multi_queue=self.pairs > 1)
-        except OSError as error:
-            if error.errno in (errno.EPERM, errno.EACCES):
-                raise Unavailable(f"may not open {tun.DEVICE}: run again with sudo") from error
-            if error.errno in (errno.ENOENT, errno.ENODEV):
-                raise Unavailable(f"{tun.DEVICE} is missing: load the module with modprobe tun") from error
-            raise
+        undo.callback(self._delete)
+        self._open(undo)
+        return TapByName(self.name)
+
+    def adopt(self) -> None:
+        """Called once the VMM runs: for taps that are not there before."""
+
+    def _open(self, undo: ExitStack) -> None:
+        """Put the interface up and get hold of both ends of its wire."""
         self.index: int = self._links.link_lookup(ifname=self.name)[0]
+        self._links.link("set", index=self.index, state="up")
+        self._sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        undo.callback(self._sender.close)
+        self._sender.bind((self.name, 0))
+        self._receiver = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
+        undo.callback(self._receiver.close)
+        self._receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, CAPTURE_BYTES)
+        self._receiver.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+        self._receiver.bind((self.name, ETH_P_ALL))
 
     def _delete(self) -> None:
         try:
@@ -142,35 +167,27 @@ class Tap:
         return TapQueues(attached, detached, tuple(self._each(pid)))
 
     def _each(self, pid: int) -> list[bool]:
-        """Attachment of each queue, in the order of the lowest descriptor that holds it.
-
-        VMMs duplicate descriptors freely, so those that share an open file description count once.
-        """
+        """Attachment of each queue, in the order in which the VMM opened them."""
         pidfd = os.pidfd_open(pid)
-        unique: list[int] = []
-        states: list[bool] = []
-        try:
+        with ExitStack() as undo:
+            # at once when done: a duplicate that outlives the VMM would keep its queue alive
+            undo.callback(os.close, pidfd)
+            queues: list[_HeldQueue] = []
             for number in _tun_descriptors(pid):
                 try:
                     duplicate = tun.duplicate_from(pidfd, number)
-                except OSError:
-                    continue  # closed meanwhile
-                try:
+                    undo.callback(os.close, duplicate)
                     name, flags = tun.interface_of(duplicate)
                 except OSError:
-                    os.close(duplicate)
-                    continue  # bound to no interface
-                if name != self.name or any(tun.same_file(duplicate, other) for other in unique):
-                    os.close(duplicate)
+                    continue  # closed meanwhile, or bound to no interface
+                if name != self.name:
                     continue
-                unique.append(duplicate)
-                states.append(not flags & tun.IFF_DETACH_QUEUE)
-        finally:
-            # at once: a duplicate that outlives the VMM would keep its queue alive
-            for duplicate in unique:
-                os.close(duplicate)
-            os.close(pidfd)
-        return states
+                same = next((held for held in queues if tun.same_file(duplicate, held.duplicate)), None)
+                if same is not None:
+                    same.descriptors.append(number)
+                else:
+                    queues.append(_HeldQueue(duplicate, not flags & tun.IFF_DETACH_QUEUE, [number]))
+            return [queue.attached for queue in sorted(queues, key=cmp_to_key(_HeldQueue.opened_after))]
 
     def changes(self) -> list[str]:
         """The changes of queue counts since the last call, in words."""
@@ -219,6 +236,54 @@ class Tap:
     def close(self) -> None:
         """Remove the interface. Queues that a VMM still holds keep it alive until it ends."""
         self._undo.close()
+
+
+class HandedTap(Tap):
+    """A tap whose queues are opened here and handed to the VMM as descriptors, queue i for pair i.
+
+    The descriptors stay open here, and tell of each queue without asking the VMM's process.
+    """
+
+    def _make(self, undo: ExitStack) -> Attachment:
+        self.descriptors: list[int] = []
+        with _explained():
+            for _ in range(self.pairs):
+                self.descriptors.append(tun.open_queue(self.name, multi_queue=self.pairs > 1))
+                undo.callback(os.close, self.descriptors[-1])
+        self._open(undo)
+        return TapByFds(tuple(self.descriptors))
+
+    def _each(self, pid: int) -> list[bool]:
+        return [not tun.interface_of(fd)[1] & tun.IFF_DETACH_QUEUE for fd in self.descriptors]
+
+
+class VmmTap(Tap):
+    """A tap that the VMM makes itself, under a name that it is told."""
+
+    def _make(self, undo: ExitStack) -> Attachment:
+        return TapByName(self.name)
+
+    def adopt(self) -> None:
+        """Wait for the tap to appear, and put it up."""
+        wait_until(
+            f"the VMM to make the tap {self.name}",
+            lambda: self._links.link_lookup(ifname=self.name),
+            within=MADE_WITHIN,
+        )
+        self._open(self._undo)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn the kernel's refusals to make a tap into a sentence with the way out."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.EACCES):
+            raise Unavailable(f"may not open {tun.DEVICE}: run again with sudo") from error
+        if error.errno in (errno.ENOENT, errno.ENODEV):
+            raise Unavailable(f"{tun.DEVICE} is missing: load the module with modprobe tun") from error
+        raise
 
 
 def _queue_counts(link: nlmsg) -> tuple[int, int]:

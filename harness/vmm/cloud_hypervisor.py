@@ -93,9 +93,10 @@ class CloudHypervisorVm(Vm):
                 every=0.0005,
                 last=lambda: process.tail(3) or "the process runs and says nothing",
             )
-        except (VmmDied, DeadlineExceeded):
+        except BaseException:  # an impatient user's interrupt too
             process.stop()
             self._http.close()
+            self._files.remove_sockets()
             raise
         assert connection is not None
         return connection
@@ -210,8 +211,7 @@ class CloudHypervisorVm(Vm):
         self.process.stop()
         self.serial.close()
         self._http.close()
-        for path in (self._files.api, self._files.serial):
-            path.unlink(missing_ok=True)
+        self._files.remove_sockets()
 
 
 @dataclass(frozen=True)
@@ -224,6 +224,10 @@ class _Files:
     @classmethod
     def within(cls, folder: Path) -> _Files:
         return cls(folder / "api", folder / "serial", folder / "events", folder / "vmm.log")
+
+    def remove_sockets(self) -> None:
+        for path in (self.api, self.serial):
+            path.unlink(missing_ok=True)
 
     def arguments(self) -> list[str]:
         return [
@@ -278,8 +282,7 @@ class CloudHypervisor(Vmm):
     def _start(
         self, arguments: Sequence[str], config: VmConfig, launch: Launch, files: _Files
     ) -> CloudHypervisorVm:
-        for stale in (files.api, files.serial):
-            stale.unlink(missing_ok=True)
+        files.remove_sockets()
         process = VmmProcess(
             [os.fspath(self.path), *arguments],
             files.log,

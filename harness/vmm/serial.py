@@ -5,12 +5,16 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 
-from harness.deadline import Deadline
+from harness.deadline import Deadline, wait_until
 from harness.errors import DeadlineExceeded, GuestError
 
 TRANSCRIPT_LIMIT = 1 << 20
 """Bytes of the transcript that are kept: the newest."""
+
+SETTLE = 0.5
+"""Seconds between a VMM's sockets closing and its end, at most."""
 
 
 class SerialPort:
@@ -41,7 +45,7 @@ class SerialPort:
                     select.POLLOUT, deadline, f"the guest to take {len(view)} more bytes on its serial port"
                 )
             except OSError as error:
-                self._alive("writing to its serial port")
+                self._settle("writing to its serial port")
                 raise GuestError(f"the serial port is closed ({error.strerror})") from error
 
     def read_line(self, *, within: float | Deadline, awaiting: str) -> bytes:
@@ -86,11 +90,16 @@ class SerialPort:
         except ConnectionError:
             data = b""
         if not data:
-            self._alive(f"the suite awaited {awaiting}")
+            self._settle(f"the suite awaited {awaiting}")
             raise GuestError(
                 f"the serial port closed while {awaiting} was awaited; it had said: {self.tail(5)!r}"
             )
         self._keep(data)
+
+    def _settle(self, doing: str) -> None:
+        """A line that breaks off is how a dying VMM shows first: give its end a moment to be seen."""
+        with suppress(DeadlineExceeded):
+            wait_until("the VMM's end", lambda: self._alive(doing), within=SETTLE)
 
     def _wait(self, event: int, deadline: Deadline, awaiting: str) -> None:
         """Wait for the socket in short turns, so that a VMM that died silently is noticed."""

@@ -29,12 +29,10 @@ class ProbeDriver:
         self.net = net
         self.features = features
         self._pairs = pairs
-        self._believed = 0
 
     def start(self) -> None:
         """Start the device as this driver does, all receive rings filled. Raises GuestError if it does not start."""
         status = self.net.start(self.features, pairs=self._pairs)
-        self._believed = 1
         if not status & Status.DRIVER_OK or status & (Status.NEEDS_RESET | Status.FAILED):
             raise GuestError(f"the device did not start with {self.features!r}: its status is {status!r}")
 
@@ -44,24 +42,17 @@ class ProbeDriver:
 
     @property
     def running(self) -> bool:
-        """Whether queues are set up: from a start to the next bare reset."""
-        return bool(self.net.queues)
+        """From DRIVER_OK to the next reset."""
+        return self.net.active_pairs is not None
 
     @property
     def believed_pairs(self) -> frozenset[int]:
         """Pair 0 from DRIVER_OK on; after an acknowledged VQ_PAIRS_SET n, the first n."""
-        return frozenset(range(self._believed))
+        return frozenset(range(self.net.active_pairs or 0))
 
     def set_pairs(self, pairs: int) -> bool:
         """Send VQ_PAIRS_SET; whether the ack was OK."""
-        return self.ask_pairs(pairs) is Ack.OK
-
-    def ask_pairs(self, pairs: int) -> Ack | int:
-        """Send VQ_PAIRS_SET; its ack."""
-        ack = self.net.set_pairs(pairs)
-        if ack is Ack.OK:
-            self._believed = pairs
-        return ack
+        return self.net.set_pairs(pairs) is Ack.OK
 
     def receive(self, inject: Inject, frames: Sequence[bytes], ledger: Ledger) -> Landed:
         """Send in windows, taking arrivals off in between; wait until all are in or none came for QUIET seconds."""
@@ -75,6 +66,10 @@ class ProbeDriver:
             elif time.monotonic() - last_arrival > QUIET * PACE:
                 break
         return ledger.landed()
+
+    def transmit(self, pair: int, frames: Sequence[bytes]) -> int:
+        """Send on the pair's transmitq, whether the pair is active or not."""
+        return self.net.send(pair, frames)
 
     def _take(self, ledger: Ledger) -> int:
         """Enter what has arrived; how many frames of ours it was."""

@@ -7,7 +7,7 @@ receive ring are put back.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import ItemsView, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
@@ -16,13 +16,14 @@ from harness.deadline import Deadline, wait_until
 from harness.errors import DeadlineExceeded, GuestError
 from harness.guest.probe import pci
 from harness.guest.probe.bus import Bus
-from harness.guest.probe.device import Status, VirtioDevice
+from harness.guest.probe.device import Common, Status, VirtioDevice
 from harness.guest.probe.features import MULTIQUEUE, Feature
 from harness.guest.probe.virtqueue import Arena, Buffer, Virtqueue
 
 HEADER = 12
 """Bytes of struct virtio_net_hdr in front of each frame under VERSION_1 (virtio 1.2, 5.1.6)."""
 BUFFER = 2048
+PAGE = 4096
 RING = 256
 CONFIG_MAC, CONFIG_MAX_PAIRS = 0, 8
 CONTROL_PATIENCE = 2.0
@@ -81,16 +82,24 @@ def find_net(bus: Bus, mac: str) -> VirtioDevice:
 
 
 class VirtioNet:
-    """A driver for one network device. `queues` holds the virtqueues that are set up, by their index."""
+    """A driver for one network device. `queues` holds the virtqueues that are set up, by their index.
 
-    def __init__(self, bus: Bus, mac: str) -> None:
+    Drivers of several devices in one guest divide its memory: this one takes part `share` of `shares` equal ones.
+    """
+
+    def __init__(self, bus: Bus, mac: str, *, share: int = 0, shares: int = 1) -> None:
         self.bus = bus
         self.device = find_net(bus, mac)
-        self._arena = Arena(bus.memory, bus.free_memory)
+        room = (bus.memory.size - bus.free_memory) // shares & -PAGE
+        self._arena = Arena(bus.memory, bus.free_memory + share * room, bus.free_memory + (share + 1) * room)
         self.queues: dict[int, Virtqueue] = {}
         self._transmit_slots: dict[int, list[int]] = {}
         self.features = Feature(0)
         self.control_index = 2
+        self.active_pairs: int | None = None
+        """What the device has told this driver: 1 from DRIVER_OK on, then each count that was acknowledged."""
+        self._receiveqs: dict[int, Virtqueue] = {}
+        self._asked: dict[int, int] = {}  # head descriptor of a command under way, and the count it asks for
 
     @property
     def max_pairs(self) -> int:
@@ -103,6 +112,9 @@ class VirtioNet:
         """Reset the device and forget its queues. The memory they lay in is left as it is until the next start."""
         self.device.reset()
         self.queues.clear()
+        self._receiveqs.clear()
+        self._asked.clear()
+        self.active_pairs = None
 
     def start(
         self,
@@ -110,13 +122,25 @@ class VirtioNet:
         *,
         pairs: int | None = None,
         ring: int = RING,
-        fill: bool = True,
+        extra_queues: Sequence[int] = (),
     ) -> Status:
-        """Reset, negotiate exactly `features`, set up queues, set DRIVER_OK; the status at the end.
+        """`prepare`, then `go` if the device took the features; the status at the end. No VQ_PAIRS_SET is sent."""
+        status = self.prepare(features, pairs=pairs, ring=ring, extra_queues=extra_queues)
+        return self.go() if status & Status.FEATURES_OK else status
 
-        `pairs` pairs are set up (None: as many as the device has under these features), rings of `ring` entries.
-        With `fill` every receive ring is full of buffers before DRIVER_OK, so that a frame which the device
-        places on a pair that nobody enabled is seen, not dropped. No VQ_PAIRS_SET is sent.
+    def prepare(
+        self,
+        features: Feature = MULTIQUEUE,
+        *,
+        pairs: int | None = None,
+        ring: int = RING,
+        extra_queues: Sequence[int] = (),
+    ) -> Status:
+        """Reset, negotiate exactly `features`, set up queues; everything but DRIVER_OK. The status then.
+
+        `pairs` pairs are set up (None: as many as the device has under these features), rings of `ring` entries,
+        and those `extra_queues` that the device has. Every receive ring is full of buffers, so that a frame
+        which the device places on a pair that nobody activated is seen, not dropped.
         Stops at FEATURES_OK if the device does not take the features.
         """
         self.reset()
@@ -128,27 +152,32 @@ class VirtioNet:
         self.features = features
         most = self.max_pairs if Feature.MQ in features else 1
         self.control_index = 2 * most
-        wanted = list(range(2 * (most if pairs is None else pairs)))
+        wanted = [*range(2 * (most if pairs is None else pairs)), *extra_queues]
         if Feature.CTRL_VQ in features:
             wanted.append(self.control_index)
-        facts = self.device.queue_facts(wanted)
-        for index, fact in zip(wanted, facts, strict=True):
+        for index, fact in zip(wanted, self.device.queue_facts(wanted), strict=True):
             if fact.size:
                 self.queues[index] = Virtqueue(self._arena, index, min(ring, fact.size))
+        self._receiveqs = {
+            index // 2: queue
+            for index, queue in self.queues.items()
+            if index % 2 == 0 and index not in extra_queues and not self._is_control(index)
+        }
         self.device.enable_queues(list(self.queues.values()))
-        if fill:
-            for _, queue in self.receive_queues():
-                self._fill(queue)
-        status = self.device.driver_ok()
-        if fill:
-            self.device.notify(*[queue.index for _, queue in self.receive_queues()])
+        for queue in self._receiveqs.values():
+            self._fill(queue)
         return status
 
-    def receive_queues(self) -> Iterator[tuple[int, Virtqueue]]:
+    def go(self) -> Status:
+        """Set DRIVER_OK and tell the device of the receive buffers; the status read back."""
+        status = self.device.driver_ok()
+        self.device.notify(*[queue.index for queue in self._receiveqs.values()])
+        self.active_pairs = 1
+        return status
+
+    def receive_queues(self) -> ItemsView[int, Virtqueue]:
         """Pair and virtqueue of each receiveq that is set up."""
-        for index, queue in self.queues.items():
-            if index % 2 == 0 and not self._is_control(index):
-                yield index // 2, queue
+        return self._receiveqs.items()
 
     def _is_control(self, index: int) -> bool:
         return Feature.CTRL_VQ in self.features and index == self.control_index
@@ -158,6 +187,10 @@ class VirtioNet:
         for i in range(queue.size):
             queue.add([Buffer(base + BUFFER * i, BUFFER, True)])
         queue.publish()
+
+    def memory_in_use(self) -> bytes:
+        """Everything that this driver has given the device since the last start: rings, commands, buffers."""
+        return self._arena.content()
 
     # Control commands
 
@@ -176,7 +209,10 @@ class VirtioNet:
             self._arena.memory.fill(at, length, UNTOUCHED)
             buffers.append(Buffer(at, length, True))
             ack = ack or at
-        self.queues[self.control_index].add(buffers)
+        head = self.queues[self.control_index].add(buffers)
+        command = b"".join(out)
+        if command.startswith(bytes([Class.MQ, VQ_PAIRS_SET])) and len(command) >= 4:
+            self._asked[head] = struct.unpack_from("<H", command, 2)[0]
         return ack
 
     def kick_control(self, count: int = 1, *, within: float = CONTROL_PATIENCE) -> list[Answer]:
@@ -198,6 +234,9 @@ class VirtioNet:
                     (known for known in Ack if data and known == data[0]), data[0] if data else Ack.NONE
                 )
                 answers.append(Answer(ack, used.written, data, Status(0)))
+                asked = self._asked.pop(used.descriptors[0], None)
+                if asked is not None and ack is Ack.OK:
+                    self.active_pairs = asked
             return len(answers) >= count
 
         with suppress(DeadlineExceeded):  # silence is an answer to be judged, and is one below
@@ -205,6 +244,12 @@ class VirtioNet:
         status = self.device.status
         missing = [Answer(Ack.SILENCE, None, b"", status)] * (count - len(answers))
         return [Answer(a.ack, a.written, a.data, status) for a in answers] + missing
+
+    def publish_and_reset(self) -> None:
+        """Publish what was posted, ring, and reset at once, with nothing between the two register writes."""
+        self.queues[self.control_index].publish()
+        self.bus.run([self.device.doorbell(self.control_index), self.device.put(Common.STATUS, 1, 0)])
+        self.reset()
 
     def control(self, out: Sequence[bytes], into: Sequence[int] = (1,)) -> Answer:
         """Send one control command and await its answer."""
@@ -238,9 +283,10 @@ class VirtioNet:
         return arrived
 
     def send(self, pair: int, frames: Sequence[bytes], *, within: float = 2.0) -> int:
-        """Transmit on one pair's transmitq; how many buffers the device gave back in time."""
+        """Transmit on one pair's transmitq; how many of these frames' buffers the device gave back in time."""
         queue = self.queues[2 * pair + 1]
         slots = self._transmit_slots.setdefault(queue.index, [])
+        mine = set[int]()  # what an earlier call gave up may come back now: it is not counted
         returned, at = 0, 0
         deadline = Deadline(within)
         while returned < len(frames) and not deadline.expired():
@@ -248,7 +294,7 @@ class VirtioNet:
             for frame in batch:
                 address = slots.pop() if slots else self._arena.take(BUFFER, BUFFER)
                 self._arena.memory.write(address, bytes(HEADER) + frame)
-                queue.add([Buffer(address, HEADER + len(frame), False)])
+                mine.add(queue.add([Buffer(address, HEADER + len(frame), False)]))
             if batch:
                 at += len(batch)
                 queue.publish()
@@ -256,5 +302,6 @@ class VirtioNet:
             for used in queue.reap():
                 queue.release(used)
                 slots.append(used.buffers[0].address)
-                returned += 1
+                returned += used.descriptors[0] in mine
+                mine.discard(used.descriptors[0])
         return returned

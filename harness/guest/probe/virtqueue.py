@@ -21,21 +21,25 @@ _PAGE = 4096
 
 
 class Arena:
-    """Memory handed out from the bottom up, all of it zero at first."""
+    """Memory from `start` up to `end`, handed out from the bottom up, all of it zero at first."""
 
-    def __init__(self, memory: Memory, start: int) -> None:
+    def __init__(self, memory: Memory, start: int, end: int) -> None:
         self.memory = memory
         self._start = self._next = start
+        self._end = end
 
     def take(self, size: int, align: int = 64) -> int:
         """The address of `size` fresh bytes. Raises GuestError when none are left."""
         address = -(-self._next // align) * align
-        if address + size > self.memory.size:
-            raise GuestError(
-                f"the guest's memory is full: {size} more bytes do not fit below {self.memory.size >> 20} MiB"
-            )
+        if address + size > self._end:
+            room = (self._end - self._start) >> 10
+            raise GuestError(f"the driver's memory is full: {size} more bytes do not fit into its {room} KiB")
         self._next = address + size
         return address
+
+    def content(self) -> bytes:
+        """All bytes handed out since it was last cleared."""
+        return self.memory.read(self._start, self._next - self._start)
 
     def clear(self) -> None:
         """Zero what was handed out, and start anew."""

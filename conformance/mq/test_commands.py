@@ -1,0 +1,70 @@
+"""The control queue as such: order, acks, and commands that a device does not know."""
+
+import struct
+
+import pytest
+
+from harness.guest.probe.net import HASH_CONFIG, RSS_CONFIG, VQ_PAIRS_SET, Ack, Class, VirtioNet
+from harness.host.flows import flows
+from harness.nic import Nic
+from harness.requirements import requirement
+
+MQ_SET = bytes([Class.MQ, VQ_PAIRS_SET])
+
+
+def count(pairs: int) -> bytes:
+    """virtqueue_pairs as it goes over the wire."""
+    return struct.pack("<H", pairs)
+
+
+@pytest.mark.parametrize("pairs", [2, 99], ids=["accepted", "refused"])
+@requirement("NET-MQ-18")
+def test_each_command_is_used_once_with_its_ack(nic: Nic, net: VirtioNet, pairs: int) -> None:
+    """One used entry for each command, one byte written, and that byte is an ack."""
+    answer = net.control([MQ_SET, count(pairs)])
+    assert answer.ack in (Ack.OK, Ack.ERR)
+    assert answer.written == 1
+    assert net.queues[net.control_index].outstanding == 0
+
+
+@requirement("NET-MQ-19")
+def test_commands_of_one_kick_are_done_in_order(nic: Nic, net: VirtioNet) -> None:
+    """Three counts behind a single doorbell are each acknowledged, and the last one stands."""
+    for pairs in (2, 4, 3):
+        net.post_control([MQ_SET, count(pairs)])
+    assert [answer.ack for answer in net.kick_control(3)] == [Ack.OK, Ack.OK, Ack.OK]
+    assert nic.host().pairs == {0, 1, 2}
+    landed = nic.receive(flows(64))
+    assert landed.whole, landed
+    assert landed.pairs == {0, 1, 2}, landed
+
+
+@requirement("NET-MQ-09")
+def test_the_same_count_again_changes_nothing(nic: Nic) -> None:
+    """The count in force is acknowledged, and no queue is touched for it."""
+    assert nic.set_pairs(3)
+    before = nic.host()
+    nic.backend.changes()
+    assert nic.set_pairs(3)
+    assert nic.backend.changes() == []
+    assert nic.host() == before
+    assert nic.receive(flows(64)).pairs == {0, 1, 2}
+
+
+UNKNOWN = {
+    "RSS_CONFIG": (bytes([Class.MQ, RSS_CONFIG]), bytes(60)),
+    "HASH_CONFIG": (bytes([Class.MQ, HASH_CONFIG]), bytes(48)),
+    "unknown-MQ-command": (bytes([Class.MQ, 7]), count(3)),
+    "unknown-class": (bytes([0x77, 0]), count(3)),
+}
+
+
+@pytest.mark.parametrize("command", UNKNOWN.values(), ids=UNKNOWN)
+@requirement("NET-MQ-23", "NET-MQ-24", "NET-RSS-02", "NET-RSS-03")
+def test_unknown_command_is_refused(nic: Nic, net: VirtioNet, command: tuple[bytes, bytes]) -> None:
+    """It is answered ERR, the count stays, and the queue goes on working."""
+    assert nic.set_pairs(2)
+    before = nic.host().pairs
+    assert net.control(list(command)).ack is Ack.ERR
+    assert nic.host().pairs == before
+    assert nic.set_pairs(4)

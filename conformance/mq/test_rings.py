@@ -1,0 +1,78 @@
+"""Receive rings over growth and shrinkage: nothing is used before its time, twice, or lost."""
+
+from random import Random
+
+import pytest
+
+from harness.guest.probe.features import MULTIQUEUE
+from harness.guest.probe.net import Ack, VirtioNet
+from harness.host.flows import flows
+from harness.nic import Nic
+from harness.requirements import requirement
+
+
+def used_indices(net: VirtioNet) -> dict[int, int]:
+    """The device's position in each receive ring's used ring, by pair."""
+    return {pair: queue.used_index for pair, queue in net.receive_queues()}
+
+
+@requirement("NET-MQ-05", "NET-MQ-06")
+def test_removed_pairs_are_left_alone(nic: Nic, net: VirtioNet) -> None:
+    """From the moment the ack of a shrink can be read, no used index above the count moves, whatever is sent."""
+    assert nic.set_pairs(4)
+    assert nic.receive(flows(64)).pairs == {0, 1, 2, 3}
+    assert nic.set_pairs(2)
+    at_the_ack = used_indices(net)
+    landed = nic.receive(flows(64), copies=8)
+    assert landed.pairs == {0, 1}, landed
+    assert {pair: used_indices(net)[pair] for pair in (2, 3)} == {pair: at_the_ack[pair] for pair in (2, 3)}
+
+
+@requirement("NET-MQ-08")
+def test_rings_go_on_where_they_stood(nic: Nic, net: VirtioNet) -> None:
+    """Buffers on a pair that was inactive are still there when it is active again, and used in order."""
+    assert nic.set_pairs(4)
+    assert nic.receive(flows(64), copies=4).whole
+    before = used_indices(net)
+    assert nic.set_pairs(1)
+    assert nic.receive(flows(64)).pairs == {0}
+    assert nic.set_pairs(4)
+    landed = nic.receive(flows(64), copies=4)
+    assert landed.whole, landed
+    for pair in (1, 2, 3):
+        assert used_indices(net)[pair] == (before[pair] + landed.by_pair[pair]) & 0xFFFF
+
+
+@requirement("NET-MQ-08", "NET-MQ-25")
+def test_no_buffer_is_used_twice_or_kept(nic: Nic, net: VirtioNet, rng: Random) -> None:
+    """Over many changes each receive ring always holds all of its buffers again once frames are taken off."""
+    for pairs in rng.choices(range(1, 5), k=20):
+        assert nic.set_pairs(pairs)
+        assert nic.receive(flows(64)).whole
+        assert all(queue.outstanding == queue.size for _, queue in net.receive_queues())
+
+
+@requirement("NET-RST-03")
+def test_no_buffer_is_used_before_driver_ok(nic_cold: Nic, net: VirtioNet) -> None:
+    """Frames that come while the driver sets up touch no ring; from DRIVER_OK on they arrive, on pair 0."""
+    net.prepare(MULTIQUEUE)
+    nic_cold.send(flows(64))
+    assert not any(used_indices(net).values())
+    net.go()
+    nic_cold.send(flows(64))
+    landed = nic_cold.receive(flows(64))
+    assert landed.pairs == {0}, landed
+    assert landed.lost == 0, landed
+
+
+@pytest.mark.parametrize("pairs", [1, 2, 3])
+@requirement("NET-MQ-15")
+def test_count_above_the_pairs_set_up_is_survived(nic_cold: Nic, net: VirtioNet, pairs: int) -> None:
+    """Asked for more pairs than the driver set up, the VM lives, and a legal count works after it."""
+    net.start(MULTIQUEUE, pairs=pairs)
+    assert net.set_pairs(4) in (Ack.OK, Ack.ERR)
+    nic_cold.vm.check_alive("more pairs were asked for than were set up")
+    assert net.set_pairs(1) is Ack.OK
+    landed = nic_cold.receive(flows(64))
+    assert landed.whole, landed
+    assert landed.pairs == {0}, landed

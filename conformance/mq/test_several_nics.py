@@ -1,0 +1,41 @@
+"""Several NICs of one VM have a count each."""
+
+import pytest
+
+from harness.host.flows import flows
+from harness.nic import Nic
+from harness.requirements import requirement
+from harness.testbed import NicPlan, Testbed
+
+
+@pytest.fixture
+def nics(testbed: Testbed, driver: str, backend: str) -> list[Nic]:
+    """Two NICs of four pairs in one VM, both started."""
+    made = testbed.cold_nics([NicPlan(), NicPlan()], driver, backend)
+    for nic in made:
+        nic.start()
+    return made
+
+
+@requirement("NET-HOST-03")
+def test_counts_are_independent(nics: list[Nic]) -> None:
+    """Changing one NIC's count leaves the other's as it is, on the host and in frames."""
+    first, second = nics
+    assert first.set_pairs(2)
+    assert second.set_pairs(3)
+    assert first.set_pairs(4)
+    assert first.host().pairs == {0, 1, 2, 3}
+    assert second.host().pairs == {0, 1, 2}
+    assert second.receive(flows(64)).pairs == {0, 1, 2}
+
+
+@requirement("NET-HOST-03", "NET-RST-02")
+def test_resets_are_independent(nics: list[Nic]) -> None:
+    """Resetting one NIC leaves the other's count as it is."""
+    first, second = nics
+    assert first.set_pairs(3)
+    assert second.set_pairs(3)
+    first.reset()
+    assert first.host().pairs == {0}
+    assert second.host().pairs == {0, 1, 2}
+    assert second.receive(flows(64)).pairs == {0, 1, 2}

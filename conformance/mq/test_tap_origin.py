@@ -1,0 +1,21 @@
+"""The contract does not depend on how the tap came about."""
+
+import pytest
+
+from harness.host.flows import flows
+from harness.nic import Nic
+from harness.requirements import requirement
+
+
+@pytest.mark.backends("tap-fd", "tap-of-vmm")
+@requirement("NET-HOST-01")
+def test_contract_holds_for_every_kind_of_tap(nic: Nic) -> None:
+    """One pair at first, then every count: with a tap handed over as descriptors, or made by the VMM itself."""
+    assert nic.host().pairs == {0}
+    for pairs in (3, 1, 4, 2):
+        assert nic.set_pairs(pairs)
+        landed = nic.receive(flows(64))
+        assert landed.whole, landed
+        assert landed.pairs == nic.host().pairs == set(range(pairs)), landed
+    nic.reset()
+    assert nic.host().pairs == {0}
