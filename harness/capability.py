@@ -5,13 +5,16 @@ Answers are kept per host and build: until the machine restarts, its kernel chan
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from harness.deadline import Deadline
@@ -23,6 +26,8 @@ from harness.guest.probe.image import build_image
 from harness.guest.probe.monitor import Monitor
 from harness.vmm.base import Launch, Vm, VmConfig, Vmm
 
+KVM = "/dev/kvm"
+KVM_CREATE_VM = 0xAE01
 MEMORY_MIB = 64
 LINUX_MEMORY_MIB = 256
 LINUX_PATIENCE = 10.0
@@ -33,10 +38,14 @@ FULL_KVM = "it needs a KVM that runs stock kernels: run on bare metal, or where 
 
 @dataclass(frozen=True)
 class Answer:
-    """Whether something works here; `detail` is the time it took, or what went wrong."""
+    """Whether something works here; `detail` is the time it took, or what went wrong.
+
+    `vmm_fails`: the host could, and the VMM does not. Then its tests are not skipped: they run, and show it.
+    """
 
     works: bool
     detail: str
+    vmm_fails: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +59,7 @@ class Capabilities:
     def lacking(self, need: str) -> str | None:
         """None if the need is met; otherwise the reason for a skip, with the way out."""
         answer: Answer = getattr(self, need)
-        if answer.works:
+        if answer.works or answer.vmm_fails:
             return None
         return f"this host cannot run it ({need.replace('_', ' ')}: {answer.detail}); {FULL_KVM}"
 
@@ -65,46 +74,70 @@ class Capabilities:
 def capabilities(vmm: Vmm, scratch: Callable[[], Path], cache: Path | None = None) -> Capabilities:
     """What this build can do on this host, from the cache or by trying. `scratch` gives fresh folders."""
     file = (cache or cache_root()) / "hosts" / f"{_key(vmm)}.json"
-    if file.exists():
-        try:
-            return _load(json.loads(file.read_text()))
-        except (ValueError, TypeError, KeyError):
-            file.unlink(missing_ok=True)  # written by another version of the suite
-    try:
-        kernel: Path | None = stock_kernel()
-    except HarnessError as error:
-        # not a fact about this host: tried again next time
-        no_kernel = Answer(False, f"not tried: {str(error).splitlines()[0]}")
-        return _probe(vmm, scratch, None, no_kernel)
-    found = _probe(vmm, scratch, kernel)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, json.dumps(asdict(found), indent=1).encode())
+    if (known := _load(file)) is not None:
+        return known
+    found, lasting = _probe(vmm, scratch)
+    if lasting:
+        with suppress(OSError):  # a full disk costs the next run a second, no more
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, json.dumps(asdict(found), indent=1).encode())
     return found
 
 
-def _load(plain: Mapping[str, Mapping[str, object]]) -> Capabilities:
-    return Capabilities(**{name: Answer(bool(a["works"]), str(a["detail"])) for name, a in plain.items()})
+def _load(file: Path) -> Capabilities | None:
+    """What was found earlier; None without it, or if another version of the suite wrote it."""
+    try:
+        plain = json.loads(file.read_text())
+        return Capabilities(
+            **{name: Answer(a["works"] is True, str(a["detail"])) for name, a in plain.items()}
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def _key(vmm: Vmm) -> str:
     """Changes with the build, the kernel, and each start of the machine, for KVM may be set up otherwise then."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text()
-    content = hashlib.file_digest(vmm.path.open("rb"), "sha256").hexdigest()
+    with vmm.path.open("rb") as binary:
+        content = hashlib.file_digest(binary, "sha256").hexdigest()
     recipe = build_image().name
     return hashlib.sha256("\0".join([boot, platform.release(), content, recipe]).encode()).hexdigest()[:24]
 
 
-def _probe(
-    vmm: Vmm, scratch: Callable[[], Path], kernel: Path | None, no_kernel: Answer | None = None
-) -> Capabilities:
-    if vmm.kind == "cloud-hypervisor" and not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        why = "/dev/kvm is missing" if not Path("/dev/kvm").exists() else "no permission for /dev/kvm"
-        return Capabilities(*[Answer(False, why)] * 3)
+def _probe(vmm: Vmm, scratch: Callable[[], Path]) -> tuple[Capabilities, bool]:
+    """What works, and whether that is a lasting fact about this host: what is not is tried again next time."""
+    if vmm.kind == "cloud-hypervisor" and (why := _kvm_lacks()) is not None:
+        return Capabilities(*[Answer(False, why)] * 3), False
     probe_guest = _try(lambda: _answers(vmm, scratch()))
-    linux_guest = no_kernel or _try(lambda: _boots_linux(vmm, scratch(), kernel))
+    if not probe_guest.works:  # it is made to run wherever anything runs
+        return Capabilities(*[replace(probe_guest, vmm_fails=True)] * 3), False
+    lasting = True
+    try:
+        kernel = stock_kernel()
+    except HarnessError as error:
+        linux_guest, lasting = Answer(False, f"not tried: {str(error).splitlines()[0]}"), False
+    else:
+        linux_guest = _try(lambda: _boots_linux(vmm, scratch(), kernel))
     if vmm.kind == "qemu":
-        return Capabilities(probe_guest, linux_guest, Answer(False, "QEMU writes no snapshots of this kind"))
-    return Capabilities(probe_guest, linux_guest, _try(lambda: _saves(vmm, scratch())))
+        snapshot = Answer(False, "QEMU writes no snapshots of this kind")
+    else:
+        snapshot = _try(lambda: _saves(vmm, scratch()))
+    return Capabilities(probe_guest, linux_guest, snapshot), lasting
+
+
+def _kvm_lacks() -> str | None:
+    """What keeps any VMM from using KVM on this host; None if nothing does (KVM_CREATE_VM, linux/kvm.h)."""
+    try:
+        kvm = os.open(KVM, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        return f"{KVM} is missing" if error.errno == errno.ENOENT else f"no permission for {KVM}"
+    try:
+        os.close(fcntl.ioctl(kvm, KVM_CREATE_VM, 0))
+    except OSError as error:
+        return f"{KVM} makes no VM ({error.strerror})"
+    finally:
+        os.close(kvm)
+    return None
 
 
 def shorten(text: str, limit: int = 160) -> str:
@@ -135,7 +168,7 @@ def _answers(vmm: Vmm, folder: Path) -> None:
         _greeted(vm)
 
 
-def _boots_linux(vmm: Vmm, folder: Path, kernel: Path | None) -> None:
+def _boots_linux(vmm: Vmm, folder: Path, kernel: Path) -> None:
     """A stock kernel gets as far as its first line."""
     config = VmConfig(
         kernel,

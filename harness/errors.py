@@ -26,4 +26,12 @@ class VmmError(HarnessError):
 
 
 class VmmDied(VmmError):
-    """The VMM's process ended where it should have lived. The text carries its exit status and last words."""
+    """The VMM's process ended where it should have lived. The text carries its exit status and last words.
+
+    `code` is the exit status as a shell counts it: above 128 a signal ended it. `output` is all that it printed.
+    """
+
+    def __init__(self, text: str, code: int = 1, output: str = "") -> None:
+        super().__init__(text)
+        self.code = code
+        self.output = output

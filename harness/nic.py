@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from harness.evidence.journal import Journal
 from harness.evidence.results import PairRow
 from harness.guest.driver import GuestDriver, Landed, Ledger
 from harness.host.backend import HostView, NetworkBackend
-from harness.host.flows import Flow, stamped
+from harness.host.flood import Flood
+from harness.host.flows import UNCOUNTED, Flow, stamped
 from harness.vmm.base import NicConfig, Vm
 
 
@@ -89,6 +91,14 @@ class Nic:
         destination = bytes.fromhex(self.config.mac.replace(":", ""))
         identities = self._ledger.open(len(flows) * copies)
         return [flows[i % len(flows)].frame(destination, identity) for i, identity in enumerate(identities)]
+
+    @contextmanager
+    def flooded(self, flows: Sequence[Flow]) -> Iterator[None]:
+        """Send frames of these flows without pause while the block runs. They are not accounted for one by one."""
+        destination = bytes.fromhex(self.config.mac.replace(":", ""))
+        frames = [flow.frame(destination, UNCOUNTED) for flow in flows]
+        with Flood(self.backend.inject, frames):
+            yield
 
     def transmit(self, pair: int, flows: Sequence[Flow]) -> Landed:
         """Let the guest send a frame of each flow on one pair, and account for what came out on the host.

@@ -28,7 +28,9 @@ MARKERS = (
     "issue_8306: reproduces cloud-hypervisor issue 8306 (VQ_PAIRS_SET acknowledged but ignored)",
     "issue_8307: reproduces cloud-hypervisor issue 8307 (all pairs active before the driver asked)",
     "drivers(*names): the guest drivers that a test is crossed with, probe and linux (default: probe)",
-    "backends(*names): the network backends that a test is crossed with, tap and vhost-user (default: tap)",
+    "slow: takes seconds, not a fraction of one",
+    "only_on(kind, reason): a test about options that only one kind of VMM has",
+    "backends(*names): the network backends that a test is crossed with (default: tap)",
 )
 
 _session = pytest.StashKey[Session]()
@@ -55,6 +57,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="report",
         metavar="DIR",
         help="where results.json goes; earlier runs are kept in DIR/runs (default: report)",
+    )
+    group.addoption(
+        "--steps",
+        type=int,
+        default=400,
+        metavar="N",
+        help="length of the random walks (default: 400; thousands for a night)",
     )
     group.addoption(
         "--seed",
@@ -207,8 +216,11 @@ class _Listener:
 
 @pytest.fixture
 def vmm(request: pytest.FixtureRequest) -> Vmm:
-    """The build under test."""
-    return request.config.stash[_session].vmm(request.param)
+    """The build under test. Skips a test that is about another kind of VMM."""
+    build = request.config.stash[_session].vmm(request.param)
+    if (mark := request.node.get_closest_marker("only_on")) is not None and build.kind != mark.args[0]:
+        pytest.skip(mark.kwargs["reason"])
+    return build
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from harness.errors import DeadlineExceeded, VmmDied, VmmError
 from harness.evidence.journal import Journal
 from harness.guest.probe.driver import ProbeDriver
 from harness.guest.probe.features import MULTIQUEUE, Feature
@@ -16,11 +17,14 @@ from harness.guest.probe.image import build_image
 from harness.guest.probe.monitor import Monitor
 from harness.guest.probe.net import VirtioNet
 from harness.host.backend import NetworkBackend
+from harness.host.syscalls import Policy
 from harness.host.tap import HandedTap, Tap, VmmTap
 from harness.nic import Nic
 from harness.vmm.base import Launch, NicConfig, Vm, VmConfig, Vmm
 
 PROBE_MEMORY_MIB = 64
+REFUSAL_PATIENCE = 5.0
+"""Seconds in which a VMM ends that was given options which cannot work."""
 _tap_numbers = itertools.count()
 
 
@@ -45,6 +49,8 @@ class Testbed:
     def __init__(self, vmm: Vmm, folder: Path) -> None:
         self.vmm = vmm
         self.folder = folder
+        self.syscalls: Policy | None = None
+        """Who judges the TUNSETQUEUE calls of the VMs launched from here on, if anybody."""
         self.journal = Journal()
         self.vms: list[Vm] = []
         self.nics: list[Nic] = []
@@ -81,11 +87,29 @@ class Testbed:
         """Start a VM; it is stopped when the testbed closes."""
         folder = self.folder / f"vm{len(self.vms)}"
         folder.mkdir()
-        vm = self.vmm.launch(config, Launch(folder))
+        vm = self.vmm.launch(config, Launch(folder, self.syscalls))
         self._undo.callback(vm.stop)
         self.vms.append(vm)
         self.journal.add("vmm", f"{self.vmm.name} started as process {vm.pid}")
         return vm
+
+    def refusal(self, *words: str, cpus: int = 1, shared_memory: bool = False) -> VmmDied:
+        """How the VMM ends when started with these further words, which it should refuse.
+
+        Raises VmmError if it lives.
+        """
+        config = VmConfig(
+            self.image, cpus=cpus, memory_mib=PROBE_MEMORY_MIB, shared_memory=shared_memory, extra_args=words
+        )
+        try:
+            vm = self.launch(config)
+        except VmmDied as death:
+            return death
+        try:
+            status = vm.process.wait(REFUSAL_PATIENCE)
+        except DeadlineExceeded as error:
+            raise VmmError(f"{self.vmm.name} took {' '.join(words)} and runs") from error
+        return vm.process.died(self.vmm.name, status, "at start")
 
     def probe_nics(self, plans: Sequence[NicPlan], backend: Callable[[int], NetworkBackend]) -> list[Nic]:
         """A VM with the probe guest and these NICs; their drivers are bound and not started.
@@ -102,10 +126,23 @@ class Testbed:
         monitor = Monitor(vm.serial, memory, memory.size)
         self.journal.add("guest", "the probe guest answered")
         for i, plan in enumerate(plans):
-            net = VirtioNet(monitor, configs[i].mac, share=i, shares=len(plans))
+            # one share of the guest's memory is kept for a NIC that is plugged in later
+            net = VirtioNet(monitor, configs[i].mac, share=i, shares=len(plans) + 1)
             driver = ProbeDriver(net, plan.features, pairs=plan.set_up)
             self.nics.append(Nic(vm, configs[i], driver, backends[i], self.journal))
         return self.nics[-len(plans) :]
+
+    def plug(self, beside: Nic, plan: NicPlan) -> Nic:
+        """Hot plug a tap NIC into the VM of a probe NIC; its driver is bound and not started."""
+        assert isinstance(beside.driver, ProbeDriver), "Linux finds a plugged NIC by itself"
+        number = len(self.nics)
+        tap = self.tap(plan.pairs)
+        config = self.nic_config(plan, number, tap)
+        beside.vm.add_nic(config)
+        net = VirtioNet(beside.driver.net.bus, config.mac, share=number, shares=number + 1)
+        nic = Nic(beside.vm, config, ProbeDriver(net, plan.features), tap, self.journal)
+        self.nics.append(nic)
+        return nic
 
     def cold_nic(self, plan: NicPlan, driver: str, backend: str) -> Nic:
         """A VM with one NIC, its driver bound and not started."""

@@ -11,7 +11,7 @@ from typing import Any
 import tomlkit
 
 from harness.errors import BadInput, Unavailable
-from harness.evidence.baseline import Baseline, Build, Expectation, expectation_for, for_vmm, masked
+from harness.evidence.baseline import Baseline, Build, Expectation, expectation_for, for_vmm, masked, told
 from harness.evidence.compare import Kind, judge
 from harness.evidence.coverage import JUDGED
 from harness.evidence.fold import natural, split_id
@@ -106,8 +106,9 @@ def _entries(
     groups: dict[tuple[str, Verdict, str], set[str]] = defaultdict(set)
     for result in chosen:
         # A pass with witnesses that disagree is red, so red is what has to be expected.
-        verdict = Verdict.FAIL if result.verdict in (Verdict.PASS, Verdict.XPASS) else result.verdict
-        groups[_function(result.test), verdict, masked(result.reason)].add(result.test)
+        green = result.verdict in (Verdict.PASS, Verdict.XPASS)
+        verdict: Verdict = Verdict.FAIL if green else result.verdict
+        groups[_function(result.test), verdict, masked(told(result))].add(result.test)
     found = []
     for (function, verdict, seen), tests in groups.items():
         everywhere = tests == variants[function] and len(tests) > 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from harness.evidence.baseline import Baseline, Expectation, expectation_for, for_vmm, masked
+from harness.evidence.baseline import Baseline, Expectation, expectation_for, for_vmm, masked, told
 from harness.evidence.coverage import JUDGED
 from harness.evidence.results import Result, Run, Verdict, VmmInfo
 
@@ -98,8 +98,7 @@ def _red(result: Result) -> bool:
 
 
 def _finding(kind: Kind, result: Result, before: str = "") -> Finding:
-    reason = result.reason or ("witnesses disagree" if result.disagreement else "no reason given")
-    return Finding(kind, result.vmm, result.test, before + reason, result.rerun)
+    return Finding(kind, result.vmm, result.test, before + told(result), result.rerun)
 
 
 def whole(run: Run, names: Sequence[str]) -> Iterator[Finding]:

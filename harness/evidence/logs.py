@@ -38,9 +38,14 @@ def _tail(path: Path, name: str) -> LogText:
     with path.open("rb") as file:
         file.seek(max(0, size - TAIL))
         text = file.read(TAIL).decode("utf-8", "replace")
-    return LogText(name, printable(text), max(0, size - TAIL))
+    return LogText(name, text, max(0, size - TAIL))
+
+
+_CONTROL = {
+    code: "\N{REPLACEMENT CHARACTER}" for code in [*range(32), *range(127, 160)] if chr(code) not in "\n\t"
+}
 
 
 def printable(text: str) -> str:
     """The text with control characters, which VMM logs do contain, made visible."""
-    return "".join(c if c in "\n\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return text.translate(_CONTROL)

@@ -41,8 +41,12 @@ def frames_plot(timeline: Sequence[Event], width: float = 7.0) -> str:
         return ""
     top = max([event.pair or 0 for event in batches] + [(event.pairs or 1) - 1 for event in timeline])
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width, 0.9 + 0.28 * (top + 1)), layout="constrained")
-        axes = figure.add_subplot()
+        height = 0.9 + 0.28 * (top + 1)
+        figure = Figure(figsize=(width, height))
+        # Margins in inches: laying them out by content takes longer than all the rest.
+        left, bottom, above = 0.55, 0.5, 0.08
+        box = (left / width, bottom / height, 1 - (left + 0.1) / width, 1 - (bottom + above) / height)
+        axes = figure.add_axes(box)
         _dots(axes, batches, timeline)
         _count(axes, timeline, "guest", "-", _INK)
         _count(axes, timeline, "host", "--", _HOST)

@@ -32,12 +32,11 @@ def html_report(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["printable"] = printable
     coverage: Coverage = cover(run, register)
     view = make_view(run, coverage, results_file, output)
     words = {verdict: word for verdict, (word, _) in WORDS.items()}
     template = environment.get_template("report.html.j2")
-    return template.render(view=view, run=run, register=register, words=words, cite=cite)
+    return printable(template.render(view=view, run=run, register=register, words=words, cite=cite))
 
 
 def write(path: Path, text: str) -> None:

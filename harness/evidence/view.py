@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.evidence.baseline import masked
 from harness.evidence.coverage import Coverage, CoveredRow
 from harness.evidence.fold import Row, natural, rows_by_test, split_id
 from harness.evidence.logs import LogText, bundle_logs
@@ -15,7 +16,7 @@ from harness.evidence.plot import frames_plot
 from harness.evidence.results import Event, PairRow, Result, Run, Verdict, bundle_folder
 from harness.evidence.summary import not_everything
 
-EVIDENCE_BYTES = 5_000_000
+EVIDENCE_BYTES = 3_500_000
 """What plots, timelines, details and logs may take together; the rest of a report is far smaller."""
 
 PLOTS = 60
@@ -40,6 +41,21 @@ class Failure:
     bundle: str = ""
     left_out: list[str] = field(default_factory=list)
 
+    @property
+    def bare(self) -> bool:
+        """Whether there was no room for any evidence."""
+        shown = (self.pairs, self.plot, self.timeline, self.details, self.logs)
+        return bool(self.left_out) and not any(shown)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A test with its parameters: its results in the VMMs' order, and the number of its folded row."""
+
+    name: str
+    results: Sequence[Result | None]
+    fold: int
+
 
 @dataclass(frozen=True)
 class FunctionRows:
@@ -48,17 +64,17 @@ class FunctionRows:
     file: str
     name: str
     folded: Sequence[Row]
-    variants: Sequence[tuple[str, Sequence[Result | None]]]
+    variants: Sequence[Variant]
     requirements: Sequence[str]
 
 
 @dataclass
 class Headline:
-    """Failures of one test function on one VMM with one verdict, by the first of them."""
+    """Failures of one test function that show the same, on whichever VMMs, by the first of them."""
 
     first: Failure
     name: str
-    count: int = 0
+    vmms: Counter[str] = field(default_factory=Counter)
     disagreement: bool = False
 
 
@@ -114,8 +130,9 @@ def _headlines(failures: Sequence[Failure]) -> list[Headline]:
     for failure in failures:
         result = failure.result
         function = split_id(result.test)[:2]
-        line = lines.setdefault((*function, result.vmm, result.verdict), Headline(failure, function[1]))
-        line.count += 1
+        key = (*function, result.verdict, masked(result.reason))
+        line = lines.setdefault(key, Headline(failure, function[1]))
+        line.vmms[result.vmm] += 1
         line.disagreement |= result.disagreement
     return list(lines.values())
 
@@ -131,7 +148,10 @@ def _functions(run: Run) -> list[FunctionRows]:
     functions = []
     for (file, name), rows in folded.items():
         tests = sorted((test for row in rows for test in row.tests), key=natural)
-        variants = [(_variant(test), [found[test].get(vmm) for vmm in names]) for test in tests]
+        folds = {test: number for number, row in enumerate(rows) for test in row.tests}
+        variants = [
+            Variant(_variant(test), [found[test].get(vmm) for vmm in names], folds[test]) for test in tests
+        ]
         requirements = sorted({i for test in tests for r in found[test].values() for i in r.requirements})
         functions.append(FunctionRows(file, name, rows, variants, requirements))
     return functions
@@ -143,7 +163,9 @@ def _variant(test: str) -> str:
 
 
 def _failures(run: Run) -> list[Failure]:
+    names = run.names()
     shown = [r for r in run.results if r.needs_a_look]
+    shown.sort(key=lambda result: (natural(result.test), names.index(result.vmm)))
     return [
         Failure(f"f{number}", result, split_id(result.test)[0], result.test.partition("::")[2] or result.test)
         for number, result in enumerate(shown, 1)
@@ -170,7 +192,11 @@ def _fill(failures: Sequence[Failure], run: Run, results_file: Path | None, outp
         for what, content, size in (
             ("pairs", result.witnesses, 110 * len(result.witnesses)),
             ("details", details, len(details)),
-            ("timeline", timeline, sum(150 + len(str(line)) for line in timeline)),
+            (
+                "timeline",
+                timeline,
+                sum(40 + len(line if isinstance(line, str) else line.text) for line in timeline),
+            ),
             ("plot", plot, len(plot)),
             ("logs", logs, sum(len(log.text) for log in logs)),
         ):

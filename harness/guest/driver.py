@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from harness.host.flows import UNCOUNTED
+
 Inject = Callable[[Sequence[bytes]], None]
 
 
@@ -70,6 +72,8 @@ class Ledger:
 
     def arrived(self, pair: int, identity: int) -> None:
         """Enter one arrival."""
+        if identity == UNCOUNTED:
+            return
         if self._batch.get(identity, 0) is None:
             self._batch[identity] = pair
             self.missing -= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from harness.deadline import wait_until
@@ -51,14 +52,20 @@ class GuestMemory:
         self._map.close()
 
 
-def map_shared_memory(pid: int, size: int) -> GuestMemory:
+def map_shared_memory(pid: int, size: int, alive: Callable[[str], None]) -> GuestMemory:
     """Map the memfd of `size` bytes that VMM process `pid` backs its guest's RAM with, once it is there.
 
-    Raises DeadlineExceeded if there is none: then the VM was not started with shared memory.
+    `alive` raises if the VMM has died. Raises DeadlineExceeded if there is no such memory: then the VM was not
+    started with shared memory.
     """
+
+    def find() -> GuestMemory | None:
+        alive("its guest's memory was looked for")
+        return _find_shared_memory(pid, size)
+
     return wait_until(
         f"process {pid} to hold {size >> 20} MiB of shared memory for its guest",
-        lambda: _find_shared_memory(pid, size),
+        find,
         within=APPEARS_WITHIN,
         every=0.0005,
     )

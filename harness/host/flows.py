@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 MAGIC = b"mqconf01"
+UNCOUNTED = (1 << 64) - 1
+"""The identity of frames that nobody accounts for."""
 FRAME_HEADERS = 14 + 20 + 8
 """Ethernet, IPv4 and UDP."""
 STAMP_OFFSET = FRAME_HEADERS

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import VmmDied, VmmError
+from harness.errors import VmmError
 
 if TYPE_CHECKING:
     from harness.guest.memory import GuestMemory
@@ -160,9 +160,7 @@ class Vm(ABC):
     def check_alive(self, doing: str) -> None:
         """Raise VmmDied if the process is gone; `doing` completes "the VMM died while ..."."""
         if (status := self.exit_status()) is not None:
-            raise VmmDied(
-                f"{self.vmm.name} died ({status}) while {doing}; its last words: {self.process.tail() or '(none)'}"
-            )
+            raise self.process.died(self.vmm.name, status, f"while {doing}")
 
     def __enter__(self) -> Vm:
         return self

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from harness.deadline import PACE, wait_until
-from harness.errors import DeadlineExceeded, VmmDied, VmmError
+from harness.errors import DeadlineExceeded, VmmError
 from harness.guest.memory import GuestMemory, map_shared_memory
 from harness.vmm.base import Launch, NicConfig, TapByFds, TapByName, VhostUserSocket, Vm, VmConfig, Vmm
 from harness.vmm.process import VmmProcess
@@ -82,7 +82,7 @@ class CloudHypervisorVm(Vm):
 
         def connected() -> socket.socket | None:
             if (connection := _connect(path)) is None and (status := process.exit_status()) is not None:
-                raise VmmDied(f"{vmm.name} ended at start ({status}): {process.tail() or 'it said nothing'}")
+                raise process.died(vmm.name, status, "at start")
             return connection
 
         try:
@@ -205,7 +205,7 @@ class CloudHypervisorVm(Vm):
         return found
 
     def guest_memory(self) -> GuestMemory:
-        return map_shared_memory(self.pid, self.config.memory_mib << 20)
+        return map_shared_memory(self.pid, self.config.memory_mib << 20, self.check_alive)
 
     def stop(self) -> None:
         self.process.stop()

@@ -20,7 +20,7 @@ QEMU_PROGRAM = "qemu-system-x86_64"
 CLOUD_HYPERVISOR_PROGRAM = "cloud-hypervisor"
 VERSION_PATIENCE = 10.0
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+]*$")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*$")
 
 
 def _program(text: str) -> Path:
@@ -34,6 +34,8 @@ def _program(text: str) -> Path:
             "there is no such file" if "/" in text else "no such program is on PATH, and no such file is here"
         )
         raise BadInput(f"--vmm {text}: {where}; give the path of a cloud-hypervisor or {QEMU_PROGRAM} binary")
+    if path.is_file() and os.access(path, os.X_OK):
+        return path.absolute()  # in this folder: which() looks there only for names with a slash
     if path.is_dir():
         raise BadInput(f"--vmm {text}: this is a folder; give the path of the binary inside")
     raise BadInput(f"--vmm {text}: this file is not executable; run: chmod +x {text}")
@@ -84,7 +86,7 @@ def _one(text: str, cache: Path | None) -> Vmm:
         name, place = "", text
     elif not _NAME.match(name):
         raise BadInput(
-            f"--vmm {text}: the name {name!r} may hold only letters, digits, dot, plus and underscore"
+            f"--vmm {text}: the name {name!r} may hold only letters, digits and, after the first, . + - _"
         )
     if not place:
         raise BadInput(f"--vmm {text}: a path is missing after the equals sign")

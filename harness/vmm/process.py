@@ -7,11 +7,12 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from harness.deadline import PACE
-from harness.errors import DeadlineExceeded, Unavailable
+from harness.errors import DeadlineExceeded, Unavailable, VmmDied
 from harness.vmm.base import ExitStatus
 
 if TYPE_CHECKING:
@@ -28,11 +29,26 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("RUST_")}
 
 
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"
+
+
+def _new_log(path: Path) -> BinaryIO:
+    try:
+        return path.open("wb")
+    except OSError as error:
+        raise Unavailable(f"cannot write the VMM's log {path} ({error.strerror}): is there room?") from error
+
+
 class VmmProcess:
     """One process, started at once. `log` collects what it prints; `syscalls` supervises its system calls.
 
     The kernel kills it when the thread that started it ends (PR_SET_PDEATHSIG), however that comes about.
-    Raises Unavailable where the program cannot be executed.
+    Raises Unavailable without setpriv, or if `log` cannot be written. A program that cannot be executed ends at
+    once, with the reason in `log`.
     """
 
     def __init__(
@@ -50,22 +66,20 @@ class VmmProcess:
         self._log = log
         self._supervisor: Supervisor | None = None
         tied = [setpriv, "--pdeathsig", "KILL", "--", *argv]
-        with log.open("wb") as output:
+        with _new_log(log) as output:
+            options: dict[str, Any] = {
+                "stdin": subprocess.DEVNULL,
+                "stdout": output,
+                "stderr": subprocess.STDOUT,
+                "pass_fds": tuple(pass_fds),
+                "env": _environment(),
+            }
             if syscalls is None:
-                self._popen = subprocess.Popen(
-                    tied,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=pass_fds,
-                    env=_environment(),
-                )
+                self._popen = subprocess.Popen(tied, **options)
             else:
                 from harness.host.syscalls import Supervisor
 
-                self._supervisor = Supervisor(
-                    tied, syscalls, stdout=output, pass_fds=tuple(pass_fds), env=_environment()
-                )
+                self._supervisor = Supervisor(tied, syscalls, **options)
                 self._popen = self._supervisor.popen
 
     @property
@@ -86,12 +100,27 @@ class VmmProcess:
         """The last lines of the output."""
         return "\n".join(self.output().strip().splitlines()[-lines:])
 
+    def seccomp_modes(self) -> dict[int, int]:
+        """Each thread's seccomp mode by its id: 0 none, 2 filter (proc_pid_status(5))."""
+        found = {}
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+                lines = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines())
+                found[int(task.name)] = int(lines["Seccomp"])
+        return found
+
     def exit_status(self) -> ExitStatus | None:
         """How it ended; None while it runs."""
         code = self._popen.poll()
         if code is None:
             return None
-        return ExitStatus(code, None) if code >= 0 else ExitStatus(128 - code, signal.Signals(-code).name)
+        return ExitStatus(code, None) if code >= 0 else ExitStatus(128 - code, _signal_name(-code))
+
+    def died(self, name: str, status: ExitStatus, doing: str) -> VmmDied:
+        """The error for a process that ended where it should have lived."""
+        words = self.tail() or "(none)"
+        text = f"{name} died ({status}) {doing}; its last words: {words}"
+        return VmmDied(text, status.code, self.output())
 
     def wait(self, seconds: float) -> ExitStatus:
         """Wait for the end. Raises DeadlineExceeded if it does not come."""

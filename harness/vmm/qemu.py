@@ -13,7 +13,7 @@ from typing import Any
 from qemu.qmp import ExecuteError, QMPClient, QMPError
 
 from harness.deadline import PACE
-from harness.errors import DeadlineExceeded, VmmDied, VmmError
+from harness.errors import DeadlineExceeded, VmmError
 from harness.guest.memory import GuestMemory, map_shared_memory
 from harness.vmm.base import Launch, NicConfig, TapByFds, TapByName, VhostUserSocket, Vm, VmConfig, Vmm
 from harness.vmm.process import VmmProcess
@@ -117,13 +117,10 @@ class QemuVm(Vm):
             raise VmmError(f"{self.vmm.name} refused {doing}: {error}") from error
         except (QMPError, OSError) as error:
             try:
-                self.process.wait(1.0)
+                status = self.process.wait(1.0)
             except DeadlineExceeded:
                 raise VmmError(f"{self.vmm.name} answered rubbish while {doing}: {error}") from error
-            raise VmmDied(
-                f"{self.vmm.name} died ({self.exit_status()}) while {doing}; "
-                f"its last words: {self.process.tail() or '(none)'}"
-            ) from error
+            raise self.process.died(self.vmm.name, status, f"while {doing}") from error
 
     def call(self, command: str, **arguments: Any) -> Any:
         """One QMP command; its answer. Raises VmmError if QEMU refuses it, VmmDied if it died over it."""
@@ -156,7 +153,7 @@ class QemuVm(Vm):
         raise VmmError(f"{self.vmm.name}: QEMU writes no snapshot of an emulated VM with shared memory")
 
     def guest_memory(self) -> GuestMemory:
-        return map_shared_memory(self.pid, self.config.memory_mib << 20)
+        return map_shared_memory(self.pid, self.config.memory_mib << 20, self.check_alive)
 
     def stop(self) -> None:
         self.process.stop()

@@ -10,10 +10,10 @@ import json
 import os
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 
+from harness.deadline import Deadline
 from harness.errors import BadInput, Unavailable
 from harness.guest.cache import cache_root
 
@@ -25,7 +25,9 @@ RELEASES = os.environ.get(
 ASSET = "cloud-hypervisor-static"
 CONNECT_PATIENCE = 10.0
 READ_PATIENCE = 60.0
+DOWNLOAD_PATIENCE = 600.0
 
+_TIMEOUT = httpx.Timeout(READ_PATIENCE, connect=CONNECT_PATIENCE)
 _WANTED = re.compile(r"(?P<tag>v[0-9][A-Za-z0-9.-]*)(?:@sha256:(?P<digest>[0-9a-f]{64}))?$")
 
 
@@ -48,7 +50,10 @@ def fetch_release(wanted: str, cache: Path | None = None, *, source: str = RELEA
     actual = hashlib.sha256(data).hexdigest()
     if digest is not None and actual != digest:
         pin = "given" if match["digest"] else f"recorded in {lock}"
-        raise BadInput(f"release {tag} has the checksum {actual}, which is not the one {pin}: {digest}")
+        way_out = f"; delete {path} to download it anew" if path.exists() else ""
+        raise BadInput(
+            f"release {tag} has the checksum {actual}, which is not the one {pin}: {digest}{way_out}"
+        )
     if not path.exists():
         _store(path, data, executable=True)
     if tag not in pinned:
@@ -61,27 +66,34 @@ def _pins(lock: Path) -> dict[str, str]:
         return {}
     try:
         pins = json.loads(lock.read_text())
+        if not isinstance(pins, dict):
+            raise ValueError("no JSON object")
     except ValueError as error:
         raise BadInput(f"{lock} is damaged ({error}); delete it to pin the releases anew") from error
     return {str(tag): str(digest) for tag, digest in pins.items()}
 
 
 def _download(url: str) -> bytes:
-    host = urlsplit(url).netloc
+    deadline = Deadline(DOWNLOAD_PATIENCE)
+    content = bytearray()
     try:
-        answer = httpx.get(
-            url, follow_redirects=True, timeout=httpx.Timeout(READ_PATIENCE, connect=CONNECT_PATIENCE)
-        )
-    except httpx.HTTPError as error:
+        with httpx.stream("GET", url, follow_redirects=True, timeout=_TIMEOUT) as answer:
+            if answer.status_code == httpx.codes.NOT_FOUND:
+                raise BadInput(f"there is no release at {url}: is the name right?")
+            if answer.is_error:
+                raise Unavailable(f"cannot download {url}: the server answered {answer.status_code}")
+            for part in answer.iter_bytes():
+                content += part
+                if deadline.expired():
+                    raise Unavailable(
+                        f"cannot download {url}: it was not complete after {deadline.seconds:.0f} s"
+                    )
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Unavailable(
-            f"cannot download {url} ({error}): releases need a network that reaches {host}; "
+            f"cannot download {url} ({error}): releases need a network that reaches this address; "
             f"without one give --vmm NAME=PATH"
         ) from error
-    if answer.status_code == httpx.codes.NOT_FOUND:
-        raise BadInput(f"there is no release at {url}: is the name right?")
-    if answer.is_error:
-        raise Unavailable(f"cannot download {url}: the server answered {answer.status_code}")
-    return answer.content
+    return bytes(content)
 
 
 def _store(path: Path, data: bytes, *, executable: bool = False) -> None:

@@ -38,15 +38,17 @@
     let count = 0;
     for (const group of groups) {
       let any = 0;
+      const folds = new Set();
       for (const { row, text, verdicts } of group.rows) {
         const hit = words.every((word) => group.own.includes(word) || text.includes(word));
         const keep = hit && matches(verdicts, wanted, shown);
         row.classList.toggle("hide", !keep);
         any += keep;
+        if (keep) folds.add(Number(row.dataset.f));
       }
       count += any;
       group.body.classList.toggle("hide", !any);
-      for (const fold of group.folds) fold.classList.toggle("hide", narrowed && any < group.rows.length && group.folds.length > 1 && fold !== group.folds[0]);
+      group.folds.forEach((fold, number) => fold.classList.toggle("hide", !folds.has(number)));
       open(group.body, narrowed ? any < group.rows.length : $("expand").getAttribute("aria-pressed") === "true");
     }
     for (const file of files) {

@@ -65,7 +65,7 @@ class VirtioDevice:
     def __init__(self, bus: Bus, function: Function) -> None:
         self.bus = bus
         self.function = function
-        config = pci.read_config(bus, function)
+        config = pci.place_bars(bus, function)
         self.regions = pci.virtio_regions(config)
         self.msix_vectors = pci.msix_vectors(config)
         enable = pci.COMMAND_MEMORY | pci.COMMAND_BUS_MASTER | pci.COMMAND_NO_INTX

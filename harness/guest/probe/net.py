@@ -282,6 +282,19 @@ class VirtioNet:
             self.device.notify(*kicks)
         return arrived
 
+    def await_frames(self, count: int, *, within: float = 5.0) -> set[int]:
+        """Take frames off, whatever they are, until `count` have come; the pairs that any of them came on."""
+        pairs: list[int] = []
+
+        def enough() -> bool:
+            pairs.extend(pair for pair, _ in self.take_frames(length=0))
+            return len(pairs) >= count
+
+        wait_until(
+            f"{count} frames to arrive", enough, within=within, every=0, last=lambda: f"{len(pairs)} came"
+        )
+        return set(pairs)
+
     def send(self, pair: int, frames: Sequence[bytes], *, within: float = 2.0) -> int:
         """Transmit on one pair's transmitq; how many of these frames' buffers the device gave back in time."""
         queue = self.queues[2 * pair + 1]

@@ -19,7 +19,10 @@ VENDOR_VIRTIO = 0x1AF4
 DEVICE_NET_MODERN, DEVICE_NET_TRANSITIONAL = 0x1041, 0x1000
 COMMAND = 0x04
 COMMAND_MEMORY, COMMAND_BUS_MASTER, COMMAND_NO_INTX = 1 << 1, 1 << 2, 1 << 10
-BAR0 = 0x10
+BAR0, BARS = 0x10, 6
+BAR_IO, BAR_64_BIT = 1, 4
+MEMORY_WINDOW = 0x20
+"""Of a bridge: base and limit of the addresses that it passes on, in units of 1 MiB."""
 CAPABILITIES = 0x34
 CAPABILITY_VENDOR, CAPABILITY_MSIX = 0x09, 0x11
 BRIDGE = 1
@@ -43,6 +46,8 @@ class Function:
     bus: int
     device: int
     function: int = 0
+    bridge: Function | None = None
+    """The bridge that it is behind, if any."""
 
     def __str__(self) -> str:
         return f"{self.bus:02x}:{self.device:02x}.{self.function}"
@@ -75,9 +80,9 @@ def write_config(bus: Bus, function: Function, offset: int, width: int, value: i
     bus.run([function.select(offset), port_out(width, CONFIG_DATA + (offset & 3), value)])
 
 
-def scan(bus: Bus, number: int = 0) -> Iterator[Function]:
+def scan(bus: Bus, number: int = 0, bridge: Function | None = None) -> Iterator[Function]:
     """The functions present on PCI bus `number` and on the buses behind its bridges, function 0 of each device."""
-    devices = [Function(number, device) for device in range(32)]
+    devices = [Function(number, device, 0, bridge) for device in range(32)]
     operations = []
     for function in devices:
         operations += [function.select(0), port_in(4, CONFIG_DATA)]
@@ -88,7 +93,7 @@ def scan(bus: Bus, number: int = 0) -> Iterator[Function]:
         head = read_config(bus, function, 0, 0x1C)
         secondary = head[PRIMARY_TO_SUBORDINATE + 1] if head[0x0E] & 0x7F == BRIDGE else 0
         if secondary > number:
-            yield from scan(bus, secondary)
+            yield from scan(bus, secondary, function)
 
 
 def is_virtio_net(config: bytes) -> bool:
@@ -114,6 +119,37 @@ def bar_address(config: bytes, index: int) -> int:
         (high,) = struct.unpack_from("<I", config, BAR0 + 4 * index + 4)
         address |= high << 32
     return address
+
+
+def place_bars(bus: Bus, function: Function) -> bytes:
+    """Give an address to each memory BAR that has none, as a hot-plugged function's; the configuration space then.
+
+    Addresses come from the memory window that the firmware gave the bridge in front. A function on the root bus
+    is left as it is: VMMs that plug there place its BARs themselves.
+    """
+    config = read_config(bus, function)
+    if function.bridge is None:
+        return config
+    base, limit = struct.unpack("<HH", read_config(bus, function.bridge, MEMORY_WINDOW, 4))
+    free, end = (base & 0xFFF0) << 16, ((limit & 0xFFF0) << 16) + (1 << 20)
+    index = 0
+    while index < BARS:
+        (low,) = struct.unpack_from("<I", config, BAR0 + 4 * index)
+        if not low & BAR_IO and not bar_address(config, index) and (size := _bar_size(bus, function, index)):
+            place = -(-free // size) * size
+            if place + size > end:
+                raise GuestError(f"the bridge in front of {function} has no room for a BAR of {size} bytes")
+            write_config(bus, function, BAR0 + 4 * index, 4, place)
+            free = place + size
+        index += 2 if low & 7 == BAR_64_BIT else 1
+    return read_config(bus, function)
+
+
+def _bar_size(bus: Bus, function: Function, index: int) -> int:
+    """Bytes that a memory BAR decodes, by the classic trick: write ones, see which stay; 0 for none."""
+    write_config(bus, function, BAR0 + 4 * index, 4, 0xFFFFFFFF)
+    (kept,) = struct.unpack("<I", read_config(bus, function, BAR0 + 4 * index, 4))
+    return int(-(kept & ~0xF) & 0xFFFFFFFF)
 
 
 def virtio_regions(config: bytes) -> dict[Structure, Region]:

@@ -1,0 +1,92 @@
+"""The host fails in the middle of a change: TUNSETQUEUE returns an error, as a supervisor of system calls makes it.
+
+No specification says what a device does then. The VMM must survive what its host does, tell the driver, and hold
+what the driver believes; that is quality of implementation. QEMU aborts.
+"""
+
+import errno
+from typing import NamedTuple
+
+import pytest
+
+from harness.host.syscalls import ATTACH, DETACH, Condition, Supervisor, Trace, fail
+from harness.nic import Nic
+from harness.requirements import requirement
+from harness.testbed import NicPlan, Testbed
+
+
+class Change(NamedTuple):
+    """A change of the count that takes three calls of one kind."""
+
+    calls: Condition
+    before: int
+    after: int
+
+
+CHANGES = {"attach": Change(ATTACH, 1, 4), "detach": Change(DETACH, 4, 1)}
+ERRORS = {name: getattr(errno, name) for name in ("EINVAL", "EPERM", "EBUSY")}
+
+every_change = pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+every_position = pytest.mark.parametrize("nth", [1, 2, 3], ids=["first", "middle", "last"])
+every_error = pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
+
+
+@pytest.fixture
+def supervised(testbed: Testbed) -> Testbed:
+    """A testbed whose VMs have their TUNSETQUEUE calls traced, and altered on request."""
+    testbed.syscalls = Trace()
+    return testbed
+
+
+@pytest.fixture
+def nic(supervised: Testbed, driver: str, backend: str) -> Nic:
+    """A NIC of four pairs, started, on a supervised VMM."""
+    return supervised.nic(NicPlan(), driver, backend)
+
+
+@pytest.fixture
+def supervisor(nic: Nic) -> Supervisor:
+    """Who stands between the VMM and the kernel."""
+    assert nic.vm.process.supervisor is not None
+    return nic.vm.process.supervisor
+
+
+@every_error
+@every_position
+@every_change
+@requirement("NET-MQ-14")
+def test_failed_change_is_told_and_survived(
+    nic: Nic, supervisor: Supervisor, change: Change, nth: int, error: int
+) -> None:
+    """The driver gets ERR, the VM lives, and the next command works."""
+    assert nic.set_pairs(change.before)
+    assert nic.host().count == change.before
+    with supervisor.inject(fail(error, change.calls, nth)):
+        assert not nic.set_pairs(change.after)
+    nic.vm.check_alive("the host failed to attach or detach a queue")
+    assert nic.set_pairs(2)
+    assert nic.host().pairs == {0, 1}
+
+
+@every_position
+@every_change
+@requirement("NET-MQ-14", "NET-MQ-13")
+def test_failed_change_leaves_what_the_driver_believes(
+    nic: Nic, supervisor: Supervisor, change: Change, nth: int
+) -> None:
+    """After the ERR the host holds the pairs of the last acknowledged count, not half of the refused one."""
+    assert nic.set_pairs(change.before)
+    with supervisor.inject(fail(errno.EINVAL, change.calls, nth)):
+        assert not nic.set_pairs(change.after)
+    assert nic.host().pairs == set(range(change.before))
+
+
+@requirement("NET-MQ-04", "NET-MQ-09")
+def test_only_what_changes_is_touched(nic: Nic, supervisor: Supervisor) -> None:
+    """Two pairs more take two attaches and one pair less one detach, and each succeeds."""
+    assert nic.set_pairs(3)
+    grown = [call.answer for call in supervisor.calls if ATTACH.holds(call)]
+    assert nic.set_pairs(2)
+    assert grown == [0, 0]
+    assert [call.answer for call in supervisor.calls][-1:] == [0]
+    assert DETACH.holds(supervisor.calls[-1])

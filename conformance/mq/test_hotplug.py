@@ -1,0 +1,37 @@
+"""A NIC that is plugged in while the VM runs obeys the same contract."""
+
+import pytest
+
+from harness.host.flows import flows
+from harness.nic import Nic
+from harness.requirements import requirement
+from harness.testbed import NicPlan, Testbed
+
+
+@pytest.fixture
+def plugged(testbed: Testbed, nic: Nic) -> Nic:
+    """A second NIC of four pairs, plugged in beside a running one, its driver started."""
+    fresh = testbed.plug(nic, NicPlan())
+    fresh.start()
+    return fresh
+
+
+@requirement("NET-HOST-04")
+def test_plugged_nic_starts_with_one_pair(plugged: Nic) -> None:
+    """At its first DRIVER_OK the host holds pair 0 alone, and all frames arrive there."""
+    assert plugged.host().pairs == {0}
+    landed = plugged.receive(flows(64))
+    assert landed.whole, landed
+    assert landed.pairs == {0}, landed
+
+
+@requirement("NET-HOST-04", "NET-HOST-03")
+def test_plugged_nic_has_a_count_of_its_own(nic: Nic, plugged: Nic) -> None:
+    """Its counts take effect, and leave the NIC that was there before as it is."""
+    assert nic.set_pairs(2)
+    for pairs in (4, 3):
+        assert plugged.set_pairs(pairs)
+        assert plugged.host().pairs == set(range(pairs))
+        assert plugged.receive(flows(64)).pairs == set(range(pairs))
+    assert nic.host().pairs == {0, 1}
+    assert nic.receive(flows(64)).pairs == {0, 1}

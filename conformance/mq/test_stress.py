@@ -1,0 +1,49 @@
+"""Changes under traffic, at random: the seed in the run's header repeats them."""
+
+from random import Random
+
+import pytest
+
+from harness.guest.probe.net import VirtioNet
+from harness.host.flows import flows
+from harness.nic import Nic
+from harness.requirements import requirement
+
+
+@pytest.fixture
+def steps(request: pytest.FixtureRequest) -> int:
+    """Length of a random walk."""
+    return int(request.config.option.steps)
+
+
+@requirement("NET-MQ-05", "NET-MQ-06", "NET-MQ-25")
+def test_boundary_holds_under_a_flood(nic: Nic, net: VirtioNet, rng: Random) -> None:
+    """With frames arriving all the time, no ring above the count moves between an ack and the next command."""
+    with nic.flooded(flows(64)):
+        for pairs in rng.choices(range(1, 5), k=60):
+            assert nic.set_pairs(pairs)
+            inactive = [queue for pair, queue in net.receive_queues() if pair >= pairs]
+            at_the_ack = [queue.used_index for queue in inactive]
+            net.await_frames(256)
+            assert [queue.used_index for queue in inactive] == at_the_ack
+
+
+@pytest.mark.slow
+@requirement("NET-MQ-25", "NET-MQ-08", "NET-MQ-13", "NET-RST-02")
+def test_random_walk(nic: Nic, rng: Random, steps: int) -> None:
+    """Legal and illegal counts, resets, and traffic both ways, in any order: the witnesses agree at every step."""
+    some = flows(16)
+    for step in range(steps):
+        match rng.choices(["count", "illegal", "reset", "receive", "transmit"], [40, 10, 5, 30, 15])[0]:
+            case "count":
+                assert nic.set_pairs(rng.randint(1, nic.max_pairs)), step
+            case "illegal":
+                assert not nic.set_pairs(rng.choice([0, 5, 6, 0x8000, 0xFFFF])), step
+            case "reset":
+                nic.reset()
+            case "receive":
+                landed = nic.receive(some)
+                assert landed.whole, (step, landed)
+            case "transmit":
+                assert nic.transmit(rng.choice(sorted(nic.driver.believed_pairs)), some).whole, step
+        assert nic.witnesses().agree, (step, nic.witnesses())

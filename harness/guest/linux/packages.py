@@ -1,0 +1,128 @@
+"""Debian packages without installing them: the versions that apt would take, and their files."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+from harness.deadline import PACE
+from harness.errors import DeadlineExceeded, Unavailable
+from harness.guest.cache import cached
+
+_APT_LISTS = Path("/var/lib/apt/lists")
+_OWN_IMAGE = "or give a kernel and an image of your own (--guest-kernel, --guest-image)"
+_QUERY_SECONDS = 30.0
+_DOWNLOAD_SECONDS = 120.0
+_UNPACK_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package as apt would fetch it: exactly these bytes."""
+
+    name: str
+    file_name: str
+    sha256: str
+
+
+def lists_state() -> bytes:
+    """Changes whenever apt's knowledge of packages may have changed (apt-get update)."""
+    if not _APT_LISTS.is_dir():
+        return b""
+    return "\n".join(
+        f"{entry.name} {entry.stat().st_size} {entry.stat().st_mtime_ns}"
+        for entry in sorted(os.scandir(_APT_LISTS), key=lambda entry: entry.name)
+        if entry.is_file()
+    ).encode()
+
+
+def dependency(package: str, prefix: str) -> str:
+    """The package that `package` depends on and whose name begins with `prefix`."""
+    said = _run(["apt-cache", "depends", package], _QUERY_SECONDS, package)
+    found = re.search(rf"^ *\|?Depends: ({re.escape(prefix)}\S+)", said, re.MULTILINE)
+    if found is None:
+        raise Unavailable(f"the package {package} does not depend on any {prefix}*: {_OWN_IMAGE[3:]}")
+    return found[1]
+
+
+def resolve(names: Sequence[str]) -> list[Package]:
+    """What apt would download for these names, in their order. Needs no network."""
+    said = _run([*_apt_get(), "--print-uris", "download", *names], _QUERY_SECONDS, ", ".join(names))
+    found = {}
+    for uri, file_name, digest in re.findall(r"^'(\S+)' (\S+) \d+ SHA256:(\w+)", said, re.MULTILINE):
+        name = unquote(uri).rpartition("/")[2].partition("_")[0]
+        found[name] = Package(name, file_name, digest)
+    if missing := [name for name in names if name not in found]:
+        raise Unavailable(
+            f"apt does not say where {', '.join(missing)} can be fetched: run apt-get update, {_OWN_IMAGE}"
+        )
+    return [found[name] for name in names]
+
+
+def fetch(name: str, packages: Sequence[Package]) -> Path:
+    """A folder that holds the packages' files, from the cache (as entry `name`) or the network.
+
+    Raises Unavailable if one cannot be fetched, with apt's words.
+    """
+    names = [package.name for package in packages]
+
+    def download(target: Path) -> None:
+        target.mkdir()
+        _run([*_apt_get(), "download", *names], _DOWNLOAD_SECONDS, ", ".join(names), cwd=target)
+
+    return cached(name, " ".join(package.sha256 for package in packages).encode(), download)
+
+
+def unpack(package: Package, fetched: Path, folder: Path) -> Path:
+    """Unpack a fetched package below `folder`; answers the root of its files."""
+    root = folder / package.name
+    _run(["dpkg-deb", "-x", str(fetched / package.file_name), str(root)], _UNPACK_SECONDS, package.name)
+    return root
+
+
+def _apt_get() -> list[str]:
+    options = ["Acquire::http::Timeout=15", "Acquire::https::Timeout=15", "Acquire::Retries=1"]
+    if os.geteuid() == 0:
+        # As root apt downloads as another user, who may not write in our folder.
+        options.append("APT::Sandbox::User=root")
+    return ["apt-get", "-qq", *(word for option in options for word in ("-o", option))]
+
+
+def _run(command: list[str], seconds: float, about: str, cwd: Path | None = None) -> str:
+    """What the command prints. apt's own words are about what is missing, so they go into the error."""
+    if shutil.which(command[0]) is None:
+        raise Unavailable(
+            f"the Linux guest is made of Debian packages, and {command[0]} is not on this host: "
+            f"use Debian or Ubuntu, {_OWN_IMAGE}"
+        )
+    try:
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds * PACE,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except subprocess.TimeoutExpired:
+        raise DeadlineExceeded(
+            f"waited {seconds * PACE:.0f} s for {command[0]} to fetch {about}: check the mirror, {_OWN_IMAGE}"
+        ) from None
+    if done.returncode:
+        raise Unavailable(
+            f"{command[0]} cannot give {about} ({_first_error(done.stderr)}): "
+            f"run apt-get update, check the mirror, {_OWN_IMAGE}"
+        )
+    return done.stdout
+
+
+def _first_error(words: str) -> str:
+    lines = words.splitlines() or ["no words"]
+    return next((line for line in lines if line.startswith("E: ")), lines[0]).removeprefix("E: ")

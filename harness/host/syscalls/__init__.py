@@ -1,0 +1,65 @@
+"""Watches and alters a process's TUNSETQUEUE calls from outside, on any binary, by seccomp user notification."""
+
+from harness.host.syscalls.call import Action, Call, Caller, Effect, Operation, Outcome
+from harness.host.syscalls.conditions import (
+    ANY,
+    AT_ACTIVATION,
+    ATTACH,
+    DETACH,
+    GROWN,
+    MAIN_THREAD,
+    Condition,
+    by_thread,
+    on_tap,
+    since,
+)
+from harness.host.syscalls.filter import available, missing
+from harness.host.syscalls.policy import (
+    Policy,
+    Rule,
+    Trace,
+    Verdict,
+    delay,
+    fail,
+    let_run,
+    misreport,
+    postpone,
+    swallow,
+)
+from harness.host.syscalls.supervisor import Supervisor
+from harness.host.syscalls.violations import Violation, ViolationWatch, violation_report
+
+__all__ = [
+    "ANY",
+    "ATTACH",
+    "AT_ACTIVATION",
+    "DETACH",
+    "GROWN",
+    "MAIN_THREAD",
+    "Action",
+    "Call",
+    "Caller",
+    "Condition",
+    "Effect",
+    "Operation",
+    "Outcome",
+    "Policy",
+    "Rule",
+    "Supervisor",
+    "Trace",
+    "Verdict",
+    "Violation",
+    "ViolationWatch",
+    "available",
+    "by_thread",
+    "delay",
+    "fail",
+    "let_run",
+    "misreport",
+    "missing",
+    "on_tap",
+    "postpone",
+    "since",
+    "swallow",
+    "violation_report",
+]

@@ -1,0 +1,63 @@
+"""Which calls a rule is about: conditions that are combined with & | ~."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from harness.host.syscalls.call import Action, Call
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Something that holds for a call or does not. `text` is what a report shows."""
+
+    text: str
+    holds: Callable[[Call], bool] = field(repr=False, compare=False)
+
+    def __and__(self, other: Condition) -> Condition:
+        return Condition(
+            f"({self.text} and {other.text})", lambda call: self.holds(call) and other.holds(call)
+        )
+
+    def __or__(self, other: Condition) -> Condition:
+        return Condition(f"({self.text} or {other.text})", lambda call: self.holds(call) or other.holds(call))
+
+    def __invert__(self) -> Condition:
+        return Condition(f"not {self.text}", lambda call: not self.holds(call))
+
+    def __str__(self) -> str:
+        return self.text
+
+
+ANY = Condition("any call", lambda call: True)
+ATTACH = Condition("attach", lambda call: call.action is Action.ATTACH)
+DETACH = Condition("detach", lambda call: call.action is Action.DETACH)
+GROWN = Condition("after the tap's first attach", lambda call: call.grown)
+MAIN_THREAD = Condition("by the main thread", lambda call: call.caller.tid == call.caller.pid)
+
+
+def by_thread(pattern: str) -> Condition:
+    """Made by a thread of that name: `vmm`, `*_ctrl`, `vcpu*` (shell pattern; names have 15 characters at most)."""
+    return Condition(f"by thread {pattern}", lambda call: fnmatchcase(call.thread, pattern))
+
+
+def on_tap(name: str) -> Condition:
+    """On a queue of that tap."""
+    return Condition(f"on tap {name}", lambda call: call.tap == name)
+
+
+def since(mark: str) -> Condition:
+    """After `Supervisor.mark(mark)`."""
+    return Condition(f"since {mark}", lambda call: mark in call.marks)
+
+
+AT_ACTIVATION = DETACH & (by_thread("vmm") | (~by_thread("*_ctrl") & (~GROWN | ~MAIN_THREAD)))
+"""The device starts or is reset, as far as a call can tell: no command of the driver's is being carried out.
+
+VMMs open their taps attached, so all that is left to do then is to detach.
+
+cloud-hypervisor activates on thread `vmm` and obeys commands on `<id>_ctrl`. QEMU obeys commands on its main
+thread; it detaches on the same thread before the guest runs, and on a vCPU's thread when the guest resets.
+"""

@@ -1,0 +1,300 @@
+"""A proxy between any VMM and any back end: passes messages and descriptors, records both ways, alters by rules."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from types import TracebackType
+from typing import Self, TypeVar
+
+from harness.deadline import Deadline
+from harness.errors import HarnessError
+from harness.host.vhost_user.connection import RETRY
+from harness.host.vhost_user.endpoints import Endpoint, Listen
+from harness.host.vhost_user.log import Entry, Event, MessageLog, Sender
+from harness.host.vhost_user.loop import Loop
+from harness.host.vhost_user.messages import Kind, decode, kind_of
+from harness.host.vhost_user.payloads import U64, Malformed, Opaque, Payload, VringState
+from harness.host.vhost_user.rules import Rule, Verdict
+from harness.host.vhost_user.wire import ConnectionLost, Message, Receiver, acknowledgement, send
+
+T = TypeVar("T")
+
+_BATCH = 64
+
+
+class _Side:
+    """One of the two connections: where it comes from, and the socket while there is one."""
+
+    def __init__(self, endpoint: Endpoint, sender: Sender) -> None:
+        self.endpoint = endpoint
+        self.sender = sender
+        self.socket: socket.socket | None = None
+        self.receiver: Receiver | None = None
+
+    def take(self, connection: socket.socket) -> None:
+        self.socket, self.receiver = connection, Receiver(connection)
+
+    def drop(self) -> None:
+        if self.receiver:
+            self.receiver.close()
+        if self.socket:
+            self.socket.close()
+        self.socket = self.receiver = None
+
+
+class Proxy:
+    """Stands between a VMM and a back end, each of which may listen or connect.
+
+    `vmm` and `backend` say how each is reached: `Listen` where it connects to the proxy, `Connect` where it
+    listens itself. The side that connects to the proxy comes first; only then is the other connected to. When
+    either is lost the other is dropped too, and both are awaited anew.
+    The first rule that concerns a message decides on it. Messages on a channel of their own that the two set up
+    (SET_BACKEND_REQ_FD) pass outside the proxy. Raises BadInput if a path cannot serve.
+    """
+
+    def __init__(self, vmm: Endpoint, backend: Endpoint, rules: Iterable[Rule] = ()) -> None:
+        self._vmm = _Side(vmm, Sender.VMM)
+        self._backend = _Side(backend, Sender.BACKEND)
+        sides = (self._backend, self._vmm)
+        self._order = sorted(sides, key=lambda side: not isinstance(side.endpoint, Listen))
+        self.rules = list(rules)
+        self.log = MessageLog()
+        self.connections = 0
+        """How often both sides were connected; the present connection's number."""
+        self._closed = False
+        self._late: list[Message] = []
+        self._asked: dict[int, Entry] = {}
+        self._loop = Loop(f"vhost-user proxy {vmm.path.name}", self._end)
+        try:
+            for side in self._order:
+                side.endpoint.open()
+        except BaseException:
+            self._loop.stop()
+            self._end()
+            raise
+        self._await()
+        self._loop.start()
+
+    @property
+    def connected(self) -> bool:
+        """Whether both sides are connected."""
+        return self._vmm.socket is not None and self._backend.socket is not None
+
+    def wait(self, reason: str, predicate: Callable[[Proxy], T], *, within: float | Deadline) -> T:
+        """Wait until `predicate(self)` answers something true, and return that. Raises DeadlineExceeded."""
+        return self._loop.wait(reason, lambda: predicate(self), within, self.describe)
+
+    def mark(self) -> int:
+        """The present end of the log, for `since`."""
+        with self._loop.changed:
+            return self.log.mark()
+
+    def describe(self) -> str:
+        """One line on the present state, for messages to people."""
+        with self._loop.changed:
+            last = self.log.entries()[-1:]
+            sides = (
+                f"{side.sender.value} {'connected' if side.socket else side.endpoint.last_attempt}"
+                for side in self._order
+            )
+            return f"{'; '.join(sides)}; last message {last[0] if last else 'none'}"
+
+    def check(self) -> None:
+        """Raise HarnessError if the proxy itself failed."""
+        if self._loop.failure:
+            raise HarnessError(f"the vhost-user proxy failed: {self._loop.failure}")
+
+    def close(self) -> None:
+        """End both connections and leave nothing behind. May be called twice."""
+        self._loop.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        if kind is None:
+            self.check()
+
+    # Connections
+
+    def _await(self) -> None:
+        """Wait for whichever side is missing first."""
+        side = next((each for each in self._order if each.socket is None), None)
+        if side is None:
+            self.connections += 1
+            self._note(Event.CONNECTED)
+            self._watch(self._vmm, self._from_vmm)
+            return
+        listener = side.endpoint.fileno()
+        if listener is None:
+            self._loop.later(0, lambda: self._attempt(side))
+        else:
+            self._loop.watch(listener, lambda _: self._attempt(side))
+
+    def _attempt(self, side: _Side) -> None:
+        if self._closed or side.socket:
+            return
+        listener = side.endpoint.fileno()
+        connection = side.endpoint.attempt()
+        if connection is None:
+            if listener is None:
+                self._loop.later(RETRY, lambda: self._attempt(side))
+            return
+        if listener is not None:
+            self._loop.unwatch(listener)
+        side.take(connection)
+        if side is self._backend:
+            self._watch(side, self._from_backend)
+        self._await()
+
+    def _watch(self, side: _Side, handle: Callable[[Message], None]) -> None:
+        assert side.socket is not None
+        self._loop.watch(side.socket.fileno(), lambda _: self._read(side, handle))
+
+    def _read(self, side: _Side, handle: Callable[[Message], None]) -> None:
+        try:
+            for _ in range(_BATCH):
+                message = side.receiver.next() if side.receiver else None
+                if message is None:
+                    return
+                try:
+                    handle(message)
+                finally:
+                    message.close()
+        except (ConnectionLost, Malformed) as error:
+            self._lose(f"{error}, noticed on the side of the {side.sender.value}")
+
+    def _lose(self, why: str) -> None:
+        self._note(Event.LOST, why)
+        for side in self._order:
+            if side.socket:
+                self._loop.unwatch(side.socket.fileno())
+            elif (listener := side.endpoint.fileno()) is not None:
+                self._loop.unwatch(listener)
+            side.drop()
+            side.endpoint.last_attempt = f"not connected since the last connection ended ({why})"
+        self._forget()
+        if not self._closed:
+            self._await()
+
+    def _end(self) -> None:
+        self._closed = True
+        # Listeners first: who reconnects at once must not end up in the queue of one that goes too.
+        for side in self._order:
+            side.endpoint.close()
+        for side in self._order:
+            if side.socket:
+                self._loop.unwatch(side.socket.fileno())
+            side.drop()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Nothing of a connection that is gone may reach the next."""
+        for rule in self.rules:
+            rule.restart()
+        for message in self._late:
+            message.close()
+        self._late.clear()
+        self._asked.clear()
+
+    def _note(self, event: Event, text: str | None = None) -> None:
+        self.log.add(lambda number: Entry(number, time.monotonic(), self.connections, event, args=text))
+
+    # Messages
+
+    def _record(self, message: Message, sender: Sender, payload: Payload) -> Entry:
+        return self.log.add(
+            lambda number: Entry(
+                number,
+                time.monotonic(),
+                self.connections,
+                kind_of(message.kind),
+                sender,
+                ring=payload.ring,
+                value=payload.value,
+                args=payload,
+                fds=len(message.fds),
+                need_reply=message.need_reply,
+            )
+        )
+
+    def _from_vmm(self, message: Message) -> None:
+        entry = self._record(message, Sender.VMM, _request_payload(message))
+        self._asked[message.kind] = entry
+        for rule in self.rules:
+            if verdict := rule.apply(entry, message):
+                entry.fault = str(rule)
+                self._execute(verdict, message, entry)
+                return
+        self._pass(message)
+        entry.seconds = time.monotonic() - entry.time
+
+    def _execute(self, verdict: Verdict, message: Message, entry: Entry) -> None:
+        if verdict.forward is not None:
+            self._pass_instead(verdict.forward)
+        elif entry.need_reply and self._vmm.socket:
+            send(self._vmm.socket, acknowledgement(message.kind, verdict.answer))
+            entry.reply = verdict.answer
+        entry.seconds = time.monotonic() - entry.time
+        for delay, extra in verdict.extra:
+            if delay:
+                self._late.append(extra)
+                self._loop.later(delay, partial(self._deliver, extra))
+            else:
+                self._pass_instead(extra)
+                extra.close()
+
+    def _deliver(self, message: Message) -> None:
+        """Send a message whose time has come, unless its connection is gone."""
+        if message not in self._late:
+            return
+        self._late.remove(message)
+        try:
+            self._pass_instead(message)
+        except ConnectionLost as error:
+            self._lose(str(error))
+        finally:
+            message.close()
+
+    def _pass_instead(self, message: Message) -> None:
+        self._record(message, Sender.PROXY, _request_payload(message))
+        self._pass(message)
+
+    def _pass(self, message: Message) -> None:
+        if self._backend.socket is None:
+            return
+        try:
+            send(self._backend.socket, message)
+        except ConnectionLost as error:
+            raise ConnectionLost(f"{error} on the back end's side") from None
+
+    def _from_backend(self, message: Message) -> None:
+        if self._vmm.socket is None:
+            raise ConnectionLost("it spoke before it was asked")
+        payload = _reply_payload(message)
+        self._record(message, Sender.BACKEND, payload)
+        if asked := self._asked.pop(message.kind, None):
+            asked.reply = payload.value
+        send(self._vmm.socket, message)
+
+
+def _request_payload(message: Message) -> Payload:
+    try:
+        return decode(kind_of(message.kind), message.body)
+    except Malformed:
+        return Opaque(message.body)
+
+
+def _reply_payload(message: Message) -> Payload:
+    try:
+        if message.kind == Kind.GET_VRING_BASE:
+            return VringState.decode(message.body)
+        return U64.decode(message.body)
+    except Malformed:
+        return Opaque(message.body)
