@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,6 +15,8 @@ from harness.host.backend import HostView, NetworkBackend
 from harness.host.flood import Flood
 from harness.host.flows import UNCOUNTED, Flow, stamped
 from harness.vmm.base import NicConfig, Vm
+
+KEPT_BATCHES = 16
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Nic:
         self.backend = backend
         self._journal = journal
         self._ledger = Ledger()
+        self.sent: deque[tuple[float, list[bytes]]] = deque(maxlen=KEPT_BATCHES)
+        """The last batches of frames sent to the guest, with the wall clock's time, for a packet capture."""
         self._landed: Landed | None = None
         self._landed_under: frozenset[int] | None = None
 
@@ -59,20 +65,22 @@ class Nic:
     def start(self) -> None:
         """Let the driver start the device, without asking for any count."""
         self.driver.start()
-        self._journal.add("guest", "the driver started the device")
+        self._journal.add("guest", "the driver started the device", pairs=len(self.driver.believed_pairs))
         self._note_host()
 
     def set_pairs(self, pairs: int) -> bool:
         """Ask for this many active pairs through the driver; whether the device agreed."""
         agreed = self.driver.set_pairs(pairs)
-        self._journal.add("guest", f"asked for {pairs} pairs: {'OK' if agreed else 'refused'}")
+        told = f"asked for {pairs} pairs: {'OK' if agreed else 'refused'}"
+        self._journal.add("guest", told, pairs=pairs if agreed else None)
         self._note_host()
         return agreed
 
     def reset(self) -> None:
         """Reset the device and let the driver start it anew, without asking for any count."""
         self.driver.reset()
-        self._journal.add("guest", "reset the device and started it anew")
+        told = "reset the device and started it anew"
+        self._journal.add("guest", told, pairs=len(self.driver.believed_pairs))
         self._note_host()
 
     def send(self, flows: Sequence[Flow]) -> None:
@@ -90,7 +98,9 @@ class Nic:
     def _frames(self, flows: Sequence[Flow], copies: int) -> list[bytes]:
         destination = bytes.fromhex(self.config.mac.replace(":", ""))
         identities = self._ledger.open(len(flows) * copies)
-        return [flows[i % len(flows)].frame(destination, identity) for i, identity in enumerate(identities)]
+        frames = [flows[i % len(flows)].frame(destination, identity) for i, identity in enumerate(identities)]
+        self.sent.append((time.time(), frames))
+        return frames
 
     @contextmanager
     def flooded(self, flows: Sequence[Flow]) -> Iterator[None]:

@@ -18,6 +18,7 @@ from harness.evidence.collect import ATTRIBUTE, Collector, split_name
 from harness.evidence.judge import Judge
 from harness.evidence.matrix import matrix_text
 from harness.host import namespace
+from harness.host.syscalls.mutants import mutant
 from harness.scratch import Scratch
 from harness.session import DRIVER_NEEDS, Session, prepare
 from harness.testbed import Testbed
@@ -57,6 +58,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="report",
         metavar="DIR",
         help="where results.json goes; earlier runs are kept in DIR/runs (default: report)",
+    )
+    group.addoption(
+        "--bundle",
+        choices=("small", "full"),
+        default="small",
+        help="what is kept of a failed test in DIR/runs: logs, traces and captures, or the guest's memory as well",
+    )
+    group.addoption(
+        "--mutant",
+        default=None,
+        metavar="NAME",
+        help="make every VMM wrong from outside: a mutant of harness/host/syscalls/mutants.py (see ci/mutants)",
     )
     group.addoption(
         "--steps",
@@ -101,7 +114,9 @@ def pytest_configure(config: pytest.Config) -> None:
                 config.pluginmanager.register(_Listener(collector))
                 session = replace(session, evidence=collector.store.folder)
             config.stash[_session] = session
-        config.stash[_judge] = Judge(config.stash[_session])
+        if config.option.mutant is not None:
+            mutant(config.option.mutant)  # an unknown one is said now, not by every test
+        config.stash[_judge] = Judge(config.stash[_session], full=config.option.bundle == "full")
         if _is_worker(config) or not getattr(config.option, "numprocesses", None):
             namespace.enter()
     except HarnessError as error:
@@ -248,5 +263,7 @@ def rng(request: pytest.FixtureRequest, vmm: Vmm) -> Random:
 def testbed(request: pytest.FixtureRequest, vmm: Vmm) -> Iterator[Testbed]:
     """Where a test builds its VM; all of it is gone afterwards."""
     with Testbed(vmm, request.config.stash[_scratch].folder()) as bed:
+        if request.config.option.mutant is not None:
+            bed.syscalls = mutant(request.config.option.mutant).policy()
         request.node.stash[_testbed] = bed
         yield bed

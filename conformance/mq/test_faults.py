@@ -34,7 +34,7 @@ every_error = pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
 @pytest.fixture
 def supervised(testbed: Testbed) -> Testbed:
     """A testbed whose VMs have their TUNSETQUEUE calls traced, and altered on request."""
-    testbed.syscalls = Trace()
+    testbed.syscalls = testbed.syscalls or Trace()
     return testbed
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from harness.errors import DeadlineExceeded, GuestError, HarnessError, VmmError
+from harness.errors import BadInput, DeadlineExceeded, GuestError, HarnessError, Unavailable, VmmError
+from harness.evidence.bundle import write_bundle
 from harness.evidence.collect import split_name
+from harness.evidence.remains import remains
 from harness.evidence.results import PairRow, Result, Verdict, to_dict
 from harness.evidence.table import pairs_table
 from harness.session import Session
@@ -18,6 +21,8 @@ from harness.vmm.base import Vmm
 LOG_LINES = 20
 OF_THE_VMM = (VmmError, GuestError, DeadlineExceeded)
 """Errors that are a verdict on the VMM, wherever in a test they come up."""
+OF_THE_HOST = (Unavailable, BadInput)
+"""Errors that are none, wherever they come up: the test could not judge."""
 
 
 def verdict_of(report: pytest.TestReport, error: BaseException | None) -> Verdict | None:
@@ -29,7 +34,9 @@ def verdict_of(report: pytest.TestReport, error: BaseException | None) -> Verdic
         if report.when != "call":
             return None
         return Verdict.XPASS if expected else Verdict.PASS
-    if report.when == "call" or isinstance(error, OF_THE_VMM):
+    if error is None:  # nothing went wrong, which pytest counts as failed under xfail(strict=True)
+        return Verdict.XPASS
+    if isinstance(error, OF_THE_VMM) or (report.when == "call" and not isinstance(error, OF_THE_HOST)):
         return Verdict.FAIL
     return Verdict.ERROR
 
@@ -41,7 +48,7 @@ def reason_of(report: pytest.TestReport, error: BaseException | None) -> str:
     if report.skipped and isinstance(report.longrepr, tuple):
         return report.longrepr[2].removeprefix("Skipped: ")
     if error is None:
-        return ""
+        return report.longreprtext if report.failed else ""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
@@ -56,10 +63,11 @@ def rerun_line(nodeid: str, vmm: Vmm, session: Session) -> str:
 
 
 class Judge:
-    """Makes the record of each test phase in the process that ran it."""
+    """Makes the record of each test phase in the process that ran it. `full` keeps guest memory in bundles."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, full: bool = False) -> None:
         self._session = session
+        self._full = full
 
     def judge(
         self,
@@ -99,9 +107,32 @@ class Judge:
                 witnesses=rows,
                 timeline=tuple(testbed.journal.events) if testbed and verdict.is_bad else (),
                 rerun=rerun if verdict.is_bad else "",
+                bundle=self._bundle(item, vmm, testbed, report, rows, rerun) if verdict.is_bad else "",
                 seed=self._session.seed,
             )
         )
+
+    def _bundle(
+        self,
+        item: pytest.Item,
+        vmm: Vmm,
+        testbed: Testbed | None,
+        report: pytest.TestReport,
+        rows: tuple[PairRow, ...],
+        rerun: str,
+    ) -> str:
+        """Keep what is left of a failed test; the folder, relative to the run's own."""
+        if self._session.evidence is None or testbed is None:
+            return ""
+        files = {
+            "failure.txt": report.longreprtext,
+            "pairs.txt": pairs_table(rows),
+            "rerun.sh": rerun + "\n",
+            **remains(testbed, memory=self._full),
+        }
+        test = split_name(item.nodeid, vmm.name)
+        folder = write_bundle(self._session.evidence / "failures", test, vmm.name, files, full=self._full)
+        return str(folder.relative_to(self._session.evidence))
 
 
 def _witnesses(testbed: Testbed | None) -> tuple[tuple[PairRow, ...], bool]:
@@ -110,8 +141,10 @@ def _witnesses(testbed: Testbed | None) -> tuple[tuple[PairRow, ...], bool]:
     disagreement = False
     for nic in testbed.nics if testbed else []:
         if nic.vm.exit_status() is None and nic.driver.running:
-            rows += nic.rows()
-            disagreement |= not nic.witnesses().agree
+            with suppress(HarnessError, OSError):  # the VM may die while it is looked at
+                seen, agree = nic.rows(), nic.witnesses().agree
+                rows += seen
+                disagreement |= not agree
     return tuple(rows), disagreement
 
 

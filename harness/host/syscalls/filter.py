@@ -61,7 +61,9 @@ def install() -> int:
     is then set on the calling thread, and what it executes no longer gains the capabilities written on its
     file (a VMM with `setcap cap_net_admin+ep` then needs ambient capabilities, or taps handed over as
     descriptors). WAIT_KILLABLE_RECV keeps signals, such as those that kick a vCPU out of the guest, from
-    interrupting a call that is being judged. SPEC_ALLOW keeps the filter from slowing the VMM down.
+    interrupting a call that is being judged; one that arrives in the microseconds before the supervisor takes
+    the call up still does: the call is restarted, or returns EINTR where its handler lacks SA_RESTART.
+    SPEC_ALLOW keeps the filter from slowing the VMM down.
 
     Raises Unavailable where the host does not allow it.
     """

@@ -134,6 +134,7 @@ def kicked(name: str, action: str, pairs: list[int]) -> tuple[list[int], int]:
     """The same while a signal arrives every millisecond; the errnos, and how many signals came."""
     seen: list[int] = []
     signal.signal(signal.SIGALRM, lambda *_: seen.append(1))
+    signal.siginterrupt(signal.SIGALRM, False)  # SA_RESTART, as VMMs set it
     signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
     results = call(name, action, pairs)
     signal.setitimer(signal.ITIMER_REAL, 0)

@@ -1,0 +1,75 @@
+"""What is left of a failed test while its VM is still there: the files of a failure bundle."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import struct
+from collections.abc import Iterable
+
+from harness.errors import HarnessError
+from harness.evidence.bundle import Content
+from harness.testbed import Testbed
+from harness.vmm.base import Vm
+
+_PCAP_FILE = struct.Struct("<IHHiIII")
+_PCAP_RECORD = struct.Struct("<IIII")
+_LINKTYPE_ETHERNET = 1
+
+
+def remains(testbed: Testbed, *, memory: bool) -> dict[str, Content]:
+    """Names and contents: per VM its command line, log, console, events and system calls; per NIC what was sent.
+
+    With `memory`, the guest's RAM as well. What a dead VMM can no longer tell is left out.
+    """
+    files: dict[str, Content] = {"timeline.txt": testbed.journal.text(), "host.json": _host()}
+    for number, vm in enumerate(testbed.vms):
+        files |= {f"vm{number}/{name}": content for name, content in _of_vm(vm, memory).items()}
+    for nic in testbed.nics:
+        if nic.sent:
+            files[f"{nic.config.id}-sent.pcap"] = pcap(nic.sent)
+    return files
+
+
+def _host() -> str:
+    system = os.uname()
+    return json.dumps({"kernel": system.release, "machine": system.machine, "cpus": os.cpu_count()}, indent=1)
+
+
+def _of_vm(vm: Vm, memory: bool) -> dict[str, Content]:
+    found: dict[str, Content] = {
+        "command.txt": shlex.join(vm.process.argv) + "\n",
+        "version.txt": f"{vm.vmm.kind} {vm.vmm.version}\n{vm.vmm.path}\n",
+        "exit.txt": f"{vm.exit_status() or 'alive'}\n",
+        "vmm.log": vm.log(),
+        "console.txt": bytes(vm.serial.transcript),
+    }
+    if (supervisor := vm.process.supervisor) is not None:
+        found["tunsetqueue.txt"] = "\n".join(map(str, supervisor.calls)) + "\n"
+    if vm.exit_status() is None:
+        try:
+            found["info.json"] = json.dumps(vm.info(), indent=1)
+            if memory:
+                found["memory.bin"] = _memory(vm)
+        except HarnessError as error:
+            found["info.json"] = json.dumps({"error": str(error)})
+    return found
+
+
+def _memory(vm: Vm) -> bytes:
+    mapped = vm.guest_memory()
+    try:
+        return bytes(mapped.bytes)
+    finally:
+        mapped.close()
+
+
+def pcap(batches: Iterable[tuple[float, list[bytes]]]) -> bytes:
+    """Frames as a packet capture (the classic libpcap format, Ethernet, microseconds)."""
+    parts = [_PCAP_FILE.pack(0xA1B2C3D4, 2, 4, 0, 0, 65535, _LINKTYPE_ETHERNET)]
+    for seconds, frames in batches:
+        whole, fraction = int(seconds), int(seconds % 1 * 1e6)
+        for frame in frames:
+            parts += [_PCAP_RECORD.pack(whole, fraction, len(frame), len(frame)), frame]
+    return b"".join(parts)
