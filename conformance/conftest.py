@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.guest.probe.driver import ProbeDriver
+from harness.guest.linux.guest import LinuxGuest
 from harness.guest.probe.features import CONTROL, PLAIN
 from harness.guest.probe.net import VirtioNet
 from harness.nic import Nic
@@ -35,8 +35,13 @@ def nic_cold(testbed: Testbed, driver: str, backend: str, configured_pairs: int)
 def net(request: pytest.FixtureRequest) -> VirtioNet:
     """The raw driver of the test's NIC, in the state that the NIC's fixture hands over."""
     (nic,) = (request.getfixturevalue(name) for name in request.fixturenames if name.startswith("nic"))
-    assert isinstance(nic.driver, ProbeDriver), "raw virtio is what the probe guest is for"
-    return nic.driver.net
+    return Testbed.raw(nic)
+
+
+@pytest.fixture
+def guest(nic: Nic) -> LinuxGuest:
+    """The Linux guest in which the test's NIC is. The interface has the name of the NIC's id."""
+    return Testbed.linux_guest(nic)
 
 
 @pytest.fixture

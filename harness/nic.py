@@ -13,7 +13,7 @@ from harness.evidence.results import PairRow
 from harness.guest.driver import GuestDriver, Landed, Ledger
 from harness.host.backend import HostView, NetworkBackend
 from harness.host.flood import Flood
-from harness.host.flows import UNCOUNTED, Flow, stamped
+from harness.host.flows import UNCOUNTED, Flow, addresses, identified
 from harness.vmm.base import NicConfig, Vm
 
 KEPT_BATCHES = 16
@@ -120,7 +120,8 @@ class Nic:
         frames = [flow.reply(source, identity) for flow, identity in zip(flows, identities, strict=True)]
         self.backend.capture()
         returned = self.driver.transmit(pair, frames)
-        for identity in stamped(self.backend.capture()):
+        sent = {addresses(frame): identity for frame, identity in zip(frames, identities, strict=True)}
+        for identity in identified(self.backend.capture(), sent):
             self._ledger.arrived(pair, identity)
         landed = self._ledger.landed()
         self._journal.add("guest", f"sent {len(frames)} frames on pair {pair}: {returned} buffers came back")

@@ -5,7 +5,7 @@ It is loaded by conformance/conftest.py. Under xdist the main process prepares a
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from harness.errors import HarnessError
-from harness.evidence.collect import ATTRIBUTE, Collector, split_name
+from harness.evidence.collect import ATTRIBUTE, Collector, split_name, vmm_of
 from harness.evidence.judge import Judge
 from harness.evidence.matrix import matrix_text
 from harness.host import namespace
 from harness.host.syscalls.mutants import mutant
+from harness.linux_machines import LinuxMachines
 from harness.scratch import Scratch
 from harness.session import DRIVER_NEEDS, Session, prepare
 from harness.testbed import Testbed
@@ -30,6 +31,7 @@ MARKERS = (
     "issue_8307: reproduces cloud-hypervisor issue 8307 (all pairs active before the driver asked)",
     "drivers(*names): the guest drivers that a test is crossed with, probe and linux (default: probe)",
     "slow: takes seconds, not a fraction of one",
+    "needs(*what): what the host must be able to do for the test, as Capabilities calls it: snapshot",
     "only_on(kind, reason): a test about options that only one kind of VMM has",
     "backends(*names): the network backends that a test is crossed with (default: tap)",
 )
@@ -39,6 +41,7 @@ _scratch = pytest.StashKey[Scratch]()
 _collector = pytest.StashKey[Collector]()
 _judge = pytest.StashKey[Judge]()
 _testbed = pytest.StashKey[Testbed]()
+_linux = pytest.StashKey[LinuxMachines]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,6 +56,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "to download a cloud-hypervisor release; may be given several times, each is a column of the matrix "
         "(default: the cloud-hypervisor on PATH, if there is one, and QEMU as the reference)",
     )
+    for what, kind in (("kernel", "kernel"), ("image", "initramfs")):
+        group.addoption(
+            f"--guest-{what}",
+            type=Path,
+            default=None,
+            metavar="PATH",
+            help=f"a {kind} of one's own for the Linux guest (see fixtures/images/linux/README.md)",
+        )
     group.addoption(
         "--report",
         default="report",
@@ -107,7 +118,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if _is_worker(config):
             config.stash[_session] = Session.unpack(config.workerinput["conformance"])  # type: ignore[attr-defined]
         else:
-            session = prepare(config.option.vmm, config.option.seed, scratch)
+            option = config.option
+            session = prepare(option.vmm, option.seed, scratch, option.guest_kernel, option.guest_image)
             if not config.option.collectonly:
                 collector = Collector(Path(config.option.report), config.invocation_params.args)
                 config.stash[_collector] = collector
@@ -117,6 +129,9 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.option.mutant is not None:
             mutant(config.option.mutant)  # an unknown one is said now, not by every test
         config.stash[_judge] = Judge(config.stash[_session], full=config.option.bundle == "full")
+        if (image := config.stash[_session].linux) is not None:
+            config.stash[_linux] = LinuxMachines(image, scratch.folder)
+            config.add_cleanup(config.stash[_linux].close)
         if _is_worker(config) or not getattr(config.option, "numprocesses", None):
             namespace.enter()
     except HarnessError as error:
@@ -150,7 +165,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if not collector.anything:
         collector.store.discard()
     else:
-        complete = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not session.shouldstop
+        stopped = session.shouldstop or session.shouldfail
+        complete = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not stopped
         try:
             collector.store.save(collector.run(session.config.stash[_session], complete=complete))
         except HarnessError as error:
@@ -195,8 +211,37 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
     """Count what was left out on request."""
-    if items and (collector := items[0].config.stash.get(_collector, None)) is not None:
+    if not items:
+        return
+    config = items[0].config
+    if (collector := config.stash.get(_collector, None)) is not None:
         collector.deselect(len(items))
+    elif _is_worker(config):
+        left_out = config.workeroutput  # type: ignore[attr-defined]
+        left_out["deselected"] = left_out.get("deselected", 0) + len(items)
+
+
+# Under xdist the workers collect, each of them everything, and the main process is told
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None:
+    """Note what the run sets out to do, from the first worker that knows it."""
+    collector = node.config.stash.get(_collector, None)
+    if collector is None or collector.anything:
+        return
+    names = [vmm.name for vmm in node.config.stash[_session].vmms]
+    for nodeid in ids:
+        if (vmm := vmm_of(nodeid, names)) is not None:
+            collector.select(split_name(nodeid, vmm), vmm)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Count what a worker left out on request, once: all of them leave out the same."""
+    collector = node.config.stash.get(_collector, None)
+    if collector is not None and not collector.deselected:
+        collector.deselect(getattr(node, "workeroutput", {}).get("deselected", 0))
 
 
 # Verdicts
@@ -209,7 +254,10 @@ def pytest_runtest_makereport(
     """Judge each phase while the VM is still there to be looked at."""
     report = yield
     error = call.excinfo.value if call.excinfo else None
-    plain = item.config.stash[_judge].judge(item, report, error, item.stash.get(_testbed, None))
+    testbed = item.stash.get(_testbed, None)
+    if testbed is not None and error is not None:
+        testbed.failed = True
+    plain = item.config.stash[_judge].judge(item, report, error, testbed)
     if plain is not None:
         setattr(report, ATTRIBUTE, plain)
     return report
@@ -241,9 +289,14 @@ def vmm(request: pytest.FixtureRequest) -> Vmm:
 @pytest.fixture
 def driver(request: pytest.FixtureRequest, vmm: Vmm) -> str:
     """The guest driver under which the test runs. Skips what this host cannot run, with the way out."""
-    abilities = request.config.stash[_session].abilities[vmm.name]
-    if (reason := abilities.lacking(DRIVER_NEEDS[request.param])) is not None:
-        pytest.skip(reason)
+    session = request.config.stash[_session]
+    abilities = session.abilities[vmm.name]
+    own = [need for mark in request.node.iter_markers("needs") for need in mark.args]
+    for need in (DRIVER_NEEDS[request.param], *own):
+        if (reason := abilities.lacking(need)) is not None:
+            pytest.skip(reason)
+    if request.param == "linux" and session.linux is None:
+        pytest.skip(session.no_linux)
     return str(request.param)
 
 
@@ -262,7 +315,8 @@ def rng(request: pytest.FixtureRequest, vmm: Vmm) -> Random:
 @pytest.fixture
 def testbed(request: pytest.FixtureRequest, vmm: Vmm) -> Iterator[Testbed]:
     """Where a test builds its VM; all of it is gone afterwards."""
-    with Testbed(vmm, request.config.stash[_scratch].folder()) as bed:
+    stash = request.config.stash
+    with Testbed(vmm, stash[_scratch].folder(), stash.get(_linux, None)) as bed:
         if request.config.option.mutant is not None:
             bed.syscalls = mutant(request.config.option.mutant).policy()
         request.node.stash[_testbed] = bed

@@ -6,12 +6,13 @@ import os
 import pickle
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
 from harness.capability import Capabilities, capabilities
-from harness.errors import Unavailable
+from harness.errors import DeadlineExceeded, Unavailable
+from harness.guest.linux.image import LinuxImage, linux_image
 from harness.host import tun
 from harness.scratch import Scratch
 from harness.vmm.base import Vmm
@@ -29,6 +30,9 @@ class Session:
     seed: int
     evidence: Path | None = None
     """The run's own folder; None if nothing is to be kept."""
+    linux: LinuxImage | None = None
+    no_linux: str = ""
+    """Why there is no Linux image, where a build could boot it."""
 
     def vmm(self, name: str) -> Vmm:
         """The build of that name."""
@@ -49,13 +53,29 @@ class Session:
         return session
 
 
-def prepare(asked: Sequence[str], seed: int | None, scratch: Scratch) -> Session:
-    """Find the builds and try what they can do here. Raises BadInput or Unavailable, in one sentence."""
+def prepare(
+    asked: Sequence[str],
+    seed: int | None,
+    scratch: Scratch,
+    kernel: Path | None = None,
+    initramfs: Path | None = None,
+) -> Session:
+    """Find the builds and try what they can do here. Raises BadInput or Unavailable, in one sentence.
+
+    `kernel` and `initramfs` are the user's own for the Linux guest. Its image is made here, where the network is.
+    """
     _check_rights()
     vmms = tuple(find_vmms(asked))
     abilities = {vmm.name: capabilities(vmm, scratch.folder) for vmm in vmms}
     chosen = random.SystemRandom().randrange(1 << 32) if seed is None else seed
-    return Session(vmms, abilities, chosen)
+    session = Session(vmms, abilities, chosen)
+    bootable = any(ability.lacking(DRIVER_NEEDS["linux"]) is None for ability in abilities.values())
+    if not (bootable or kernel or initramfs):
+        return session
+    try:
+        return replace(session, linux=linux_image(kernel, initramfs))
+    except (Unavailable, DeadlineExceeded) as error:
+        return replace(session, no_linux=str(error))
 
 
 def _check_rights() -> None:

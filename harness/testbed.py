@@ -8,9 +8,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.errors import DeadlineExceeded, VmmDied, VmmError
 from harness.evidence.journal import Journal
+from harness.guest.linux.driver import LinuxDriver
+from harness.guest.linux.guest import LinuxGuest
 from harness.guest.probe.driver import ProbeDriver
 from harness.guest.probe.features import MULTIQUEUE, Feature
 from harness.guest.probe.image import build_image
@@ -21,6 +24,9 @@ from harness.host.syscalls import Policy
 from harness.host.tap import HandedTap, Tap, VmmTap
 from harness.nic import Nic
 from harness.vmm.base import Launch, NicConfig, Vm, VmConfig, Vmm
+
+if TYPE_CHECKING:
+    from harness.linux_machines import LinuxMachines
 
 PROBE_MEMORY_MIB = 64
 REFUSAL_PATIENCE = 5.0
@@ -41,20 +47,25 @@ class NicPlan:
 class Testbed:
     """One VM with its NICs, on a build under test. A context manager: leaving it removes everything.
 
-    `folder` is an existing folder for sockets and logs. Needs `harness.host.namespace.enter` before.
+    `folder` is an existing folder for sockets and logs; `linux` has the Linux guests, where there are any.
+    Needs `harness.host.namespace.enter` before.
     """
 
     __test__ = False  # the name is the field's; it is no class of tests
 
-    def __init__(self, vmm: Vmm, folder: Path) -> None:
+    def __init__(self, vmm: Vmm, folder: Path, linux: LinuxMachines | None = None) -> None:
         self.vmm = vmm
         self.folder = folder
+        self._linux = linux
+        self.failed = False
+        """Whether the test failed: then no guest of its is used for another."""
         self.syscalls: Policy | None = None
         """Who judges the TUNSETQUEUE calls of the VMs launched from here on, if anybody."""
         self.journal = Journal()
         self.vms: list[Vm] = []
         self.nics: list[Nic] = []
         self._undo = ExitStack()
+        self._folder_numbers = itertools.count()
 
     def __enter__(self) -> Testbed:
         return self
@@ -83,13 +94,25 @@ class Testbed:
         mac = f"02:00:00:00:01:{number:02x}"
         return NicConfig(f"net{number}", mac, plan.pairs, backend.attachment, plan.queue_size)
 
-    def launch(self, config: VmConfig) -> Vm:
-        """Start a VM; it is stopped when the testbed closes."""
-        folder = self.folder / f"vm{len(self.vms)}"
+    def on_close(self, undo: Callable[[], object]) -> None:
+        """Have something undone when the testbed closes, before what was there earlier."""
+        self._undo.callback(undo)
+
+    def fresh_folder(self, purpose: str) -> Path:
+        """A new folder that lives as long as the testbed."""
+        folder = self.folder / f"{purpose}{next(self._folder_numbers)}"
         folder.mkdir()
-        vm = self.vmm.launch(config, Launch(folder, self.syscalls))
+        return folder
+
+    def take_in(self, vm: Vm) -> None:
+        """Look after a running VM: it is stopped when the testbed closes, and shown if the test fails."""
         self._undo.callback(vm.stop)
         self.vms.append(vm)
+
+    def launch(self, config: VmConfig) -> Vm:
+        """Start a VM; it is stopped when the testbed closes."""
+        vm = self.vmm.launch(config, Launch(self.fresh_folder("vm"), self.syscalls))
+        self.take_in(vm)
         self.journal.add("vmm", f"{self.vmm.name} started as process {vm.pid}")
         return vm
 
@@ -132,6 +155,18 @@ class Testbed:
             self.nics.append(Nic(vm, configs[i], driver, backends[i], self.journal))
         return self.nics[-len(plans) :]
 
+    @staticmethod
+    def raw(nic: Nic) -> VirtioNet:
+        """The raw driver of a NIC that the probe guest drives."""
+        assert isinstance(nic.driver, ProbeDriver), "raw virtio is what the probe guest is for"
+        return nic.driver.net
+
+    @staticmethod
+    def linux_guest(nic: Nic) -> LinuxGuest:
+        """The Linux guest whose driver drives a NIC."""
+        assert isinstance(nic.driver, LinuxDriver), "only a Linux guest is driven over SSH"
+        return nic.driver.guest
+
     def plug(self, beside: Nic, plan: NicPlan) -> Nic:
         """Hot plug a tap NIC into the VM of a probe NIC; its driver is bound and not started."""
         assert isinstance(beside.driver, ProbeDriver), "Linux finds a plugged NIC by itself"
@@ -150,8 +185,19 @@ class Testbed:
         return nic
 
     def cold_nics(self, plans: Sequence[NicPlan], driver: str, backend: str) -> list[Nic]:
-        """A VM with several NICs, their drivers bound and not started."""
-        return _GUESTS[driver](self, plans, _BACKENDS[backend](self))
+        """A VM with several NICs, their drivers bound and not started, which Linux does by itself, though."""
+        if driver == "linux":
+            return self.linux_nics(plans, backend)
+        return self.probe_nics(plans, self.backend_maker(backend))
+
+    def linux_nics(self, plans: Sequence[NicPlan], backend: str, *, kernel_options: str = "") -> list[Nic]:
+        """The NICs of a Linux guest that was booted with these kernel options, freshly bound to their driver."""
+        assert self._linux is not None, "the session has no Linux image"
+        return self._linux.lend(self, plans, backend, kernel_options=kernel_options)
+
+    def backend_maker(self, name: str) -> Callable[[int], NetworkBackend]:
+        """Makes network backends for NICs of a given number of pairs; removed when the testbed closes."""
+        return _BACKENDS[name](self)
 
     def nic(self, plan: NicPlan, driver: str, backend: str) -> Nic:
         """A VM with one NIC, its driver started: nothing but DRIVER_OK was done yet."""
@@ -160,7 +206,6 @@ class Testbed:
         return nic
 
 
-_GUESTS = {"probe": Testbed.probe_nics}
 _BACKENDS: dict[str, Callable[[Testbed], Callable[[int], NetworkBackend]]] = {
     "tap": lambda bed: bed.tap,
     "tap-fd": lambda bed: lambda pairs: bed.tap(pairs, HandedTap),

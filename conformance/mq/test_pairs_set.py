@@ -8,6 +8,7 @@ from harness.host.flows import flows
 from harness.nic import Nic
 from harness.requirements import requirement
 
+pytestmark = pytest.mark.drivers("probe", "linux")
 every_count = pytest.mark.parametrize("pairs", [1, 2, 3, 4])
 
 

@@ -26,6 +26,7 @@ def test_reset_brings_one_pair(nic: Nic, pairs: int) -> None:
 
 
 @pytest.mark.issue_8306
+@pytest.mark.drivers("probe", "linux")
 @requirement("NET-RST-02", "NET-MQ-04")
 def test_counts_work_after_a_reset(nic: Nic) -> None:
     """What was negotiated anew can be used anew."""

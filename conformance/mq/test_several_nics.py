@@ -17,6 +17,7 @@ def nics(testbed: Testbed, driver: str, backend: str) -> list[Nic]:
     return made
 
 
+@pytest.mark.drivers("probe", "linux")
 @requirement("NET-HOST-03")
 def test_counts_are_independent(nics: list[Nic]) -> None:
     """Changing one NIC's count leaves the other's as it is, on the host and in frames."""

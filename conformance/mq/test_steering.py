@@ -6,6 +6,8 @@ from harness.host.flows import flows
 from harness.nic import Nic
 from harness.requirements import requirement
 
+pytestmark = pytest.mark.drivers("probe", "linux")
+
 
 @requirement("NET-AUTO-01")
 def test_one_flow_stays_on_one_pair(nic: Nic) -> None:

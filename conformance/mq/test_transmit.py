@@ -7,6 +7,7 @@ from harness.nic import Nic
 from harness.requirements import requirement
 
 
+@pytest.mark.drivers("probe", "linux")
 @pytest.mark.parametrize("pair", [0, 1, 2, 3])
 @requirement("NET-MQ-04")
 def test_active_pair_transmits(nic: Nic, pair: int) -> None:

@@ -8,6 +8,7 @@ from harness.requirements import requirement
 
 
 @pytest.mark.issue_8306
+@pytest.mark.drivers("probe", "linux")
 @pytest.mark.parametrize("pairs", [1, 2, 3, 4])
 @requirement("NET-SNAP-04")
 def test_pause_and_resume_keep_the_count(nic: Nic, pairs: int) -> None:

@@ -27,6 +27,12 @@ def split_name(nodeid: str, vmm: str) -> str:
     return f"{head}[{rest}]" if rest else head
 
 
+def vmm_of(nodeid: str, vmms: Iterable[str]) -> str | None:
+    """The one of these VMMs that a test is crossed with, told by its node id; None for a test without any."""
+    words = nodeid.partition("[")[2].removesuffix("]")
+    return max((name for name in vmms if f"{words}-".startswith(f"{name}-")), key=len, default=None)
+
+
 class Collector:
     """Gathers results in the main process and writes them to the report folder."""
 
@@ -36,7 +42,8 @@ class Collector:
         self._command = tuple(command)
         self._results: dict[tuple[str, str], Result] = {}
         self._selected: dict[tuple[str, str], NotRun] = {}
-        self._deselected = 0
+        self.deselected = 0
+        """How many tests were left out on request."""
 
     def select(self, test: str, vmm: str) -> None:
         """Enter a test that the run sets out to do."""
@@ -44,7 +51,7 @@ class Collector:
 
     def deselect(self, count: int) -> None:
         """Enter how many were left out on request."""
-        self._deselected += count
+        self.deselected += count
 
     def add(self, report: pytest.TestReport) -> None:
         """Take the result that a report carries. The worst of a test's phases stands."""
@@ -74,7 +81,7 @@ class Collector:
             command=self._command,
             complete=complete,
             selected=max(len(self._selected), len(self._results)),
-            deselected=self._deselected,
+            deselected=self.deselected,
             not_run=tuple(entry for key, entry in self._selected.items() if key not in self._results),
         )
 

@@ -6,7 +6,7 @@ Built once with scapy, then only stamped: building costs a millisecond a frame, 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -79,7 +79,18 @@ def read_stamp(payload: bytes) -> int | None:
     return identity
 
 
-def stamped(frames: Iterable[bytes]) -> list[int]:
-    """The identities of those of these whole frames that are ours, in order."""
-    found = (read_stamp(frame[STAMP_OFFSET : STAMP_OFFSET + STAMP_LENGTH]) for frame in frames)
+def addresses(frame: bytes) -> bytes:
+    """The addresses and ports of a whole frame of a flow."""
+    return frame[26:38]
+
+
+def identified(frames: Iterable[bytes], sent: Mapping[bytes, int]) -> list[int]:
+    """The identities of those of these whole frames that are ours, in order.
+
+    A frame without a stamp has the identity that `sent` has for its addresses: not every sender can stamp.
+    """
+    stamps = (
+        (read_stamp(frame[STAMP_OFFSET : STAMP_OFFSET + STAMP_LENGTH]), addresses(frame)) for frame in frames
+    )
+    found = (sent.get(where) if stamp is None else stamp for stamp, where in stamps)
     return [identity for identity in found if identity is not None]

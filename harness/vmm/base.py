@@ -130,6 +130,14 @@ class Vm(ABC):
         """Reset the machine as its power-cycle button would; the guest starts anew."""
 
     @abstractmethod
+    def await_reset(self) -> None:
+        """After a reset of the machine was asked for, by `reboot` or by the guest: wait until it has happened.
+
+        The serial port is a new connection where the VMM makes one, and guest memory may be renewed: what was
+        mapped before is stale.
+        """
+
+    @abstractmethod
     def add_nic(self, nic: NicConfig) -> None:
         """Hot plug a NIC."""
 
@@ -143,7 +151,7 @@ class Vm(ABC):
 
     @abstractmethod
     def guest_memory(self) -> GuestMemory:
-        """The guest's RAM, mapped into this process. Valid until a reboot that renews it (see `reboot`)."""
+        """The guest's RAM, mapped into this process. Valid until the machine is reset (see `await_reset`)."""
 
     @abstractmethod
     def stop(self) -> None:

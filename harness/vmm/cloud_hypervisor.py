@@ -162,6 +162,20 @@ class CloudHypervisorVm(Vm):
     def reboot(self) -> None:
         self.call("PUT", "vm.reboot")
 
+    def await_reset(self) -> None:
+        # it drops the whole VM, the serial connection with it, and builds another
+        self.serial.await_close(within=CALL_PATIENCE, awaiting="the VM to be dropped for its reset")
+        self.serial.close()
+        connection = wait_until(
+            f"{self.vmm.name} to open its serial socket again after a reset",
+            lambda: _connect(self._files.serial),
+            within=START_PATIENCE,
+            last=lambda: self.process.tail(2),
+        )
+        transcript = self.serial.transcript
+        self.serial = SerialPort(connection, self.check_alive)
+        self.serial.transcript += transcript
+
     def add_nic(self, nic: NicConfig) -> None:
         body: dict[str, Any] = {
             "id": nic.id,
@@ -238,6 +252,20 @@ class _Files:
         ]
 
 
+def _redirect_serial(snapshot: Path, serial: Path) -> None:
+    """Let the restored VM have a serial socket of its own: the snapshot's configuration names the old one.
+
+    A snapshot without a readable configuration is left to the VMM to judge.
+    """
+    path = snapshot / "config.json"
+    try:
+        config = json.loads(path.read_text())
+        config["serial"]["socket"] = str(serial)
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    path.write_text(json.dumps(config))
+
+
 class CloudHypervisor(Vmm):
     """A build of cloud-hypervisor."""
 
@@ -270,6 +298,7 @@ class CloudHypervisor(Vmm):
 
     def restore(self, snapshot: Path, config: VmConfig, launch: Launch) -> CloudHypervisorVm:
         files = _Files.within(launch.workdir)
+        _redirect_serial(snapshot, files.serial)
         source = f"source_url=file://{snapshot}"
         handed = [nic for nic in config.nics if isinstance(nic.attachment, TapByFds)]
         if handed:

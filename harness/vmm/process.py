@@ -109,6 +109,10 @@ class VmmProcess:
                 found[int(task.name)] = int(lines["Seccomp"])
         return found
 
+    def open_descriptors(self) -> int:
+        """How many files the process has open."""
+        return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
+
     def exit_status(self) -> ExitStatus | None:
         """How it ended; None while it runs."""
         code = self._popen.poll()

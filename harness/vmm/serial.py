@@ -68,6 +68,21 @@ class SerialPort:
         self._pending.clear()
         return taken
 
+    def await_close(self, *, within: float, awaiting: str) -> None:
+        """Wait until the other end hangs up; what it still says is kept in the transcript."""
+        deadline = Deadline(within)
+        while True:
+            try:
+                data = self._socket.recv(65536)
+            except BlockingIOError:
+                self._wait(select.POLLIN, deadline, awaiting)
+                continue
+            except ConnectionError:
+                return
+            if not data:
+                return
+            self._keep(data)
+
     def tail(self, lines: int = 20) -> str:
         """The last lines of the transcript, for messages."""
         return "\n".join(self.transcript.decode(errors="replace").splitlines()[-lines:])

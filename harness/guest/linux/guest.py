@@ -136,11 +136,13 @@ class LinuxGuest:
         device, counts = self._sections(f"readlink /sys/class/net/{interface}/device", "cat /proc/interrupts")
         return parse_interrupts(counts, device.strip().rpartition("/")[2])
 
-    def transmit(self, interface: str, datagram: Datagram, *, queue: int, frames: int = 1) -> None:
-        """Send frames on one transmit queue. Raises GuestError if they do not all go out."""
-        said = self.check(pktgen.commands(interface, datagram, queue, frames))
-        if "Result: OK" not in said:
-            raise GuestError(f"pktgen did not send {frames} frames on queue {queue}: {said.strip()}")
+    def transmit(self, interface: str, datagrams: Sequence[Datagram], *, queue: int, frames: int = 1) -> None:
+        """Send `frames` frames of each datagram on one transmit queue. Raises GuestError if they do not all go out."""
+        said = self.check(pktgen.commands(interface, datagrams, queue, frames))
+        if said.count("Result: OK") != len(datagrams):
+            raise GuestError(
+                f"pktgen did not send {frames} frames of {len(datagrams)} flows on queue {queue}: {said.strip()}"
+            )
 
     def unbind(self, interface: str) -> Unbound:
         """Take the driver from the interface's device: the device is reset, the interface is gone."""

@@ -6,11 +6,21 @@ address or queueing discipline has a say.
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 PROC = "/proc/net/pktgen"
+
+# The queue is the CPU's number; queue_map_min is no use, for pktgen starts below it and counts up.
+_SET_UP = """set_up() {{ # NUMBER MAC SOURCE PORT DESTINATION PORT
+    echo add_device {interface}@$1 > {thread}
+    for setting in "count {frames}" "pkt_size 60" "dst_mac $2" "flag QUEUE_MAP_CPU" \\
+        "src_min $3" "src_max $3" "udp_src_min $4" "udp_src_max $4" \\
+        "dst_min $5" "dst_max $5" "udp_dst_min $6" "udp_dst_max $6"; do
+        echo "$setting" > {proc}/{interface}@$1
+    done
+}}"""
 
 
 @dataclass(frozen=True)
@@ -24,38 +34,32 @@ class Datagram:
     destination_port: int
 
 
-def commands(interface: str, datagram: Datagram, queue: int, frames: int) -> str:
-    """Shell commands that send `frames` equal frames on transmit queue `queue`; they end when the last is sent.
+def commands(interface: str, datagrams: Sequence[Datagram], queue: int, frames: int) -> str:
+    """Shell commands that send `frames` equal frames of each datagram on transmit queue `queue`, and wait for it.
 
-    They print pktgen's verdict, which begins with "Result: OK" if all went out. The CPU whose number is the
-    queue's must be online, and the queue in use.
+    The generator ends once the last buffer came back. It gives a verdict on each datagram, which is printed and
+    begins with "Result: OK" if all went out. The CPU whose number is the queue's must be online, and the queue in
+    use. A datagram is a generator device of its own, for all of them are then sent in one go: a start takes 0.4 s.
+    dropbear takes 9000 bytes of commands, which is room for a hundred datagrams.
     """
-    device = f"{PROC}/{interface}@{queue}"
     thread = f"{PROC}/kpktgend_{queue}"
-    settings = [
-        f"count {frames}",
-        "pkt_size 60",
-        f"dst_mac {datagram.destination_mac}",
-        f"src_min {datagram.source}",
-        f"src_max {datagram.source}",
-        f"dst_min {datagram.destination}",
-        f"dst_max {datagram.destination}",
-        f"udp_src_min {datagram.source_port}",
-        f"udp_src_max {datagram.source_port}",
-        f"udp_dst_min {datagram.destination_port}",
-        f"udp_dst_max {datagram.destination_port}",
-        # the queue is the CPU's number; queue_map_min is no use, for pktgen starts below it and counts up
-        "flag QUEUE_MAP_CPU",
-    ]
+    set_up = _SET_UP.format(thread=thread, proc=PROC, interface=interface, frames=frames)
     return "\n".join(
         [
             "set -e",
             f"[ -d {PROC} ] || insmod /lib/modules/pktgen.ko",
             f"echo rem_device_all > {thread}",
-            f"echo add_device {device.rpartition('/')[2]} > {thread}",
-            *(f"echo {shlex.quote(setting)} > {device}" for setting in settings),
+            set_up,
+            *(f"set_up {number} {_words(datagram)}" for number, datagram in enumerate(datagrams)),
             f"echo start > {PROC}/pgctrl",
-            f"grep Result {device}",
+            f"grep -h Result {PROC}/{interface}@*",
             f"echo rem_device_all > {thread}",
         ]
+    )
+
+
+def _words(datagram: Datagram) -> str:
+    return (
+        f"{datagram.destination_mac} {datagram.source} {datagram.source_port}"
+        f" {datagram.destination} {datagram.destination_port}"
     )

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from harness.deadline import PACE
 from harness.errors import GuestError
 from harness.guest.driver import Inject, Landed, Ledger
+from harness.guest.probe.bus import Bus
 from harness.guest.probe.device import Status
 from harness.guest.probe.features import MULTIQUEUE, Feature
-from harness.guest.probe.net import Ack, VirtioNet
+from harness.guest.probe.net import Ack, DriverMemory, VirtioNet
 from harness.host.flows import STAMP_LENGTH, STAMP_OFFSET, read_stamp
 
 WINDOW = 512
@@ -29,6 +30,14 @@ class ProbeDriver:
         self.net = net
         self.features = features
         self._pairs = pairs
+
+    def begin_anew(self, bus: Bus) -> None:
+        """The machine was reset: another driver, of the same kind, takes over; it is not started yet."""
+        self.net = self.net.anew(bus)
+
+    def carry_over(self, bus: Bus, then: DriverMemory) -> None:
+        """The guest was restored or migrated: this driver goes on there, from what it knew then."""
+        self.net.carry_over(bus, then)
 
     def start(self) -> None:
         """Start the device as this driver does, all receive rings filled. Raises GuestError if it does not start."""

@@ -92,6 +92,12 @@ class Monitor:
             if operation.code in (Code.READ, Code.IN)
         ]
 
+    def run_last(self, operations: Sequence[Operation]) -> None:
+        """Set operations off without awaiting an answer: for those that end the guest."""
+        packed = b"".join(_OPERATION.pack(o.code, o.width, o.address, o.value) for o in operations)
+        self.memory.write(self._batch, _HEADER.pack(len(operations), 0) + packed)
+        self._serial.send(b"x")
+
     def read_memory(self, address: int, length: int) -> bytes:
         """Bytes of guest memory, over the serial line."""
         parts = []

@@ -7,7 +7,7 @@ receive ring are put back.
 from __future__ import annotations
 
 import struct
-from collections.abc import ItemsView, Sequence
+from collections.abc import ItemsView, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
@@ -18,7 +18,7 @@ from harness.guest.probe import pci
 from harness.guest.probe.bus import Bus
 from harness.guest.probe.device import Common, Status, VirtioDevice
 from harness.guest.probe.features import MULTIQUEUE, Feature
-from harness.guest.probe.virtqueue import Arena, Buffer, Virtqueue
+from harness.guest.probe.virtqueue import Arena, Buffer, Position, Virtqueue
 
 HEADER = 12
 """Bytes of struct virtio_net_hdr in front of each frame under VERSION_1 (virtio 1.2, 5.1.6)."""
@@ -67,6 +67,15 @@ class Answer:
     status: Status
 
 
+@dataclass(frozen=True)
+class DriverMemory:
+    """A driver's knowledge at one moment: positions by virtqueue, free transmit buffers, active pairs."""
+
+    positions: Mapping[int, Position]
+    transmit_slots: Mapping[int, tuple[int, ...]]
+    active_pairs: int | None
+
+
 def find_net(bus: Bus, mac: str) -> VirtioDevice:
     """The network device with this MAC address. Raises GuestError, naming those found, if there is none."""
     wanted, seen = bytes.fromhex(mac.replace(":", "")), []
@@ -89,6 +98,8 @@ class VirtioNet:
 
     def __init__(self, bus: Bus, mac: str, *, share: int = 0, shares: int = 1) -> None:
         self.bus = bus
+        self.mac = mac
+        self.share, self.shares = share, shares
         self.device = find_net(bus, mac)
         room = (bus.memory.size - bus.free_memory) // shares & -PAGE
         self._arena = Arena(bus.memory, bus.free_memory + share * room, bus.free_memory + (share + 1) * room)
@@ -107,6 +118,29 @@ class VirtioNet:
         return self.device.config(CONFIG_MAX_PAIRS, 2)
 
     # Life cycle
+
+    def anew(self, bus: Bus) -> VirtioNet:
+        """A driver for the same device after the machine was reset: it knows nothing of this one's past."""
+        return VirtioNet(bus, self.mac, share=self.share, shares=self.shares)
+
+    def memory_of_now(self) -> DriverMemory:
+        """What this driver knows, to be kept with a snapshot of its guest."""
+        positions = {index: queue.position() for index, queue in self.queues.items()}
+        slots = {index: tuple(free) for index, free in self._transmit_slots.items()}
+        return DriverMemory(positions, slots, self.active_pairs)
+
+    def carry_over(self, bus: Bus, then: DriverMemory) -> None:
+        """Go on in a guest that was restored or migrated, as if nothing had happened since `then`.
+
+        `bus` leads to that guest. The queues are the same as then: none was set up since.
+        """
+        self.bus = self.device.bus = bus
+        self._arena.memory = bus.memory
+        self.active_pairs = then.active_pairs
+        self._transmit_slots = {index: list(free) for index, free in then.transmit_slots.items()}
+        for index, queue in self.queues.items():
+            queue.memory = bus.memory
+            queue.go_back(then.positions[index])
 
     def reset(self) -> None:
         """Reset the device and forget its queues. The memory they lay in is left as it is until the next start."""

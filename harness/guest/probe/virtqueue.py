@@ -21,7 +21,7 @@ _PAGE = 4096
 
 
 class Arena:
-    """Memory from `start` up to `end`, handed out from the bottom up, all of it zero at first."""
+    """Memory from `start` up to `end`, handed out from the bottom up, with whatever is in it."""
 
     def __init__(self, memory: Memory, start: int, end: int) -> None:
         self.memory = memory
@@ -42,8 +42,7 @@ class Arena:
         return self.memory.read(self._start, self._next - self._start)
 
     def clear(self) -> None:
-        """Zero what was handed out, and start anew."""
-        self.memory.fill(self._start, self._next - self._start)
+        """Take everything back."""
         self._next = self._start
 
 
@@ -54,6 +53,15 @@ class Buffer:
     address: int
     length: int
     device_writes: bool
+
+
+class Position(NamedTuple):
+    """A driver's knowledge of a queue: free descriptors, chains given away, and its two positions."""
+
+    free: tuple[int, ...]
+    chains: dict[int, tuple[tuple[int, ...], tuple[Buffer, ...]]]
+    exposed: int
+    seen: int
 
 
 class Used(NamedTuple):
@@ -79,11 +87,22 @@ class Virtqueue:
         self.descriptors = arena.take(_DESCRIPTOR.size * size, _PAGE)
         self.available = arena.take(6 + 2 * size, 2)
         self.used = arena.take(6 + _USED.size * size, 4)
+        # memory outlives a reset of the machine: what an earlier driver left must not look like commands of ours
+        self.memory.fill(self.descriptors, self.used + 6 + _USED.size * size - self.descriptors)
         self.memory.set16(self.available, AVAIL_NO_INTERRUPT)
         self._free = list(range(size - 1, -1, -1))
         self._chains: dict[int, tuple[tuple[int, ...], tuple[Buffer, ...]]] = {}
         self._exposed = 0
         self._seen = 0
+
+    def position(self) -> Position:
+        """Where the driver stands in this queue, to go back to with `go_back`."""
+        return Position(tuple(self._free), dict(self._chains), self._exposed, self._seen)
+
+    def go_back(self, position: Position) -> None:
+        """Forget what happened since: the memory was put back to that moment as well."""
+        self._free, self._chains = list(position.free), dict(position.chains)
+        self._exposed, self._seen = position.exposed, position.seen
 
     @property
     def outstanding(self) -> int:

@@ -70,8 +70,8 @@ def forbidden_by_signal(tid: int) -> int | None:
 def forbidden_by_death(tid: int) -> int | None:
     """The number of the call for which a thread is being killed (KILL_THREAD, KILL_PROCESS); x86-64 only.
 
-    All threads of a killed process end alike. The guilty one is known by its registers: the kernel rolled its
-    call back, so the result register holds the number of the call again (seccomp_run_filters' caller does so).
+    All threads of a killed process end alike. The guilty one is known by its registers: before the kernel kills
+    it, it rolls the call back, and the result register holds the number of the call again.
     """
     status = ctypes.c_ulong()
     ptrace(PTRACE_GETEVENTMSG, tid, 0, ctypes.byref(status))

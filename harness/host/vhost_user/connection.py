@@ -62,7 +62,7 @@ class Connection:
         kicked: Callable[[Device, Ring], None],
     ) -> None:
         self.endpoint = endpoint
-        self.log = MessageLog()
+        self.log = MessageLog(loop.changed)
         self.findings: list[Finding] = []
         self.faults: list[Fault] = []
         self.count = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -80,9 +81,13 @@ class Entry:
 
 
 class MessageLog:
-    """All entries, oldest first. Entries are only ever appended, so a position is a lasting mark."""
+    """All entries, oldest first. Entries are only ever appended, so a position is a lasting mark.
 
-    def __init__(self) -> None:
+    `lock` is held while a message is handled, so that a reader sees an entry that is complete, or that still waits.
+    """
+
+    def __init__(self, lock: AbstractContextManager[object]) -> None:
+        self._lock = lock
         self._entries: list[Entry] = []
 
     def add(self, make: Callable[[int], Entry]) -> Entry:
@@ -93,13 +98,14 @@ class MessageLog:
 
     def mark(self) -> int:
         """The present end, for `since`."""
-        return len(self._entries)
+        return len(self)
 
     def entries(
         self, kind: Kind | Event | int | None = None, *, since: int = 0, ring: int | None = None
     ) -> list[Entry]:
         """The entries from a mark on, of one kind or of all, about one vring or about any."""
-        found = self._entries[since:]
+        with self._lock:
+            found = self._entries[since:]
         return [e for e in found if kind in (None, e.kind) and ring in (None, e.ring)]
 
     def enables(self, since: int = 0) -> list[EnableChange]:
@@ -113,14 +119,14 @@ class MessageLog:
 
     def dump(self, path: Path) -> None:
         """Write it as JSON lines."""
-        lines = (json.dumps(_plain(each)) for each in list(self._entries))
-        path.write_text("".join(f"{line}\n" for line in lines))
+        path.write_text("".join(f"{json.dumps(_plain(each))}\n" for each in self))
 
     def __len__(self) -> int:
-        return len(self._entries)
+        with self._lock:
+            return len(self._entries)
 
     def __iter__(self) -> Iterator[Entry]:
-        return iter(list(self._entries))
+        return iter(self.entries())
 
 
 def _plain(value: object) -> object:

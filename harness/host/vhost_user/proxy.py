@@ -61,13 +61,13 @@ class Proxy:
         sides = (self._backend, self._vmm)
         self._order = sorted(sides, key=lambda side: not isinstance(side.endpoint, Listen))
         self.rules = list(rules)
-        self.log = MessageLog()
         self.connections = 0
         """How often both sides were connected; the present connection's number."""
         self._closed = False
         self._late: list[Message] = []
         self._asked: dict[int, Entry] = {}
         self._loop = Loop(f"vhost-user proxy {vmm.path.name}", self._end)
+        self.log = MessageLog(self._loop.changed)
         try:
             for side in self._order:
                 side.endpoint.open()
@@ -89,8 +89,7 @@ class Proxy:
 
     def mark(self) -> int:
         """The present end of the log, for `since`."""
-        with self._loop.changed:
-            return self.log.mark()
+        return self.log.mark()
 
     def describe(self) -> str:
         """One line on the present state, for messages to people."""

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -114,21 +113,26 @@ def test_the_vmm_may_come_before_the_back_end(
             assert backend.connections == 1
 
 
-def test_a_back_end_that_connects_meets_a_vmm_that_listens(folder: Path) -> None:
-    outer, middle = Listen(folder / "vmm.sock"), Listen(folder / "middle.sock")
-    with ExitStack() as stack:
-        outer.open()
-        stack.callback(outer.close)
-        proxy = stack.enter_context(Proxy(Connect(outer.path), middle))
-        backend = stack.enter_context(Backend(Connect(middle.path)))
+@pytest.fixture
+def listening_vmm(folder: Path) -> Iterator[Listen]:
+    """The socket of a VMM in server mode."""
+    listener = Listen(folder / "vmm.sock")
+    listener.open()
+    yield listener
+    listener.close()
+
+
+def test_a_back_end_that_connects_meets_a_vmm_that_listens(folder: Path, listening_vmm: Listen) -> None:
+    middle = Listen(folder / "middle.sock")
+    with Proxy(Connect(listening_vmm.path), middle) as proxy, Backend(Connect(middle.path)) as backend:
         proxy.wait("both sides", lambda p: p.connected, within=2)
-        sock = outer.attempt()
+        sock = listening_vmm.attempt()
         assert sock is not None
         front = FrontEnd(sock)
-        stack.callback(front.close)
         front.set_up()
         front.set_pairs(1)
         assert backend.enabled_pairs() == 1
+        front.close()
 
 
 def test_a_taken_path_is_bad_input(path: Path, inner: Backend) -> None:

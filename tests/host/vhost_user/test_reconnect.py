@@ -116,13 +116,17 @@ def test_as_a_client_it_connects_again(client: Backend, listening_vmm: Callable[
     assert (client.connections, client.enabled_pairs()) == (2, 4)
 
 
+def captured(count: int) -> Callable[[Backend], bool]:
+    return lambda backend: len(backend.captured(3)) == count
+
+
 def test_many_restarts_keep_working(backend: Backend, connect: Callable[[], FrontEnd]) -> None:
     for round_number in range(1, 51):
         front = connect()
         front.set_up()
         front.set_pairs(2)
         front.rings[3].send(b"x" * 60)
-        backend.wait("its frame", lambda b: len(b.captured(3)) == round_number, within=2)  # noqa: B023
+        backend.wait("its frame", captured(round_number), within=2)
         backend.disconnect()
     assert backend.connections == 50
 

@@ -1,0 +1,99 @@
+"""Snapshot and restore: the count is part of the device's state, and the guest goes on with it."""
+
+import pytest
+
+from harness.host.flows import flows
+from harness.lifecycle import go_on, restore, save, save_and_restore
+from harness.nic import Nic
+from harness.requirements import requirement
+from harness.testbed import NicPlan, Testbed
+
+pytestmark = pytest.mark.needs("snapshot")
+
+
+@pytest.mark.parametrize("pairs", [1, 2, 3, 4])
+@requirement("NET-SNAP-01")
+def test_count_is_there_before_resume(testbed: Testbed, nic: Nic, pairs: int) -> None:
+    """A restored VM holds its pairs while it is still paused, and after; frames land on them without a command."""
+    assert nic.set_pairs(pairs)
+    snapshot = save(testbed, nic)
+    restore(testbed, nic, snapshot, resume=False)
+    assert nic.host().pairs == set(range(pairs))
+    go_on(testbed, nic, snapshot)
+    assert nic.host().pairs == set(range(pairs))
+    landed = nic.receive(flows(64))
+    assert landed.whole, landed
+    assert landed.pairs == set(range(pairs)), landed
+
+
+@pytest.mark.parametrize("pairs", [1, 3, 4])
+@requirement("NET-SNAP-01", "NET-SNAP-02")
+def test_same_snapshot_restores_twice(testbed: Testbed, nic: Nic, pairs: int) -> None:
+    """What happened after the first restore does not show in the second."""
+    assert nic.set_pairs(pairs)
+    snapshot = save(testbed, nic)
+    restore(testbed, nic, snapshot)
+    assert nic.set_pairs(2)
+    restore(testbed, nic, snapshot)
+    assert nic.host().pairs == set(range(pairs))
+    assert nic.receive(flows(64)).pairs == set(range(pairs))
+
+
+@requirement("NET-SNAP-01", "NET-SNAP-02")
+def test_restored_count_is_used_once(testbed: Testbed, nic: Nic) -> None:
+    """Restored at three pairs, then reset twice: one pair each time, never three again."""
+    assert nic.set_pairs(3)
+    save_and_restore(testbed, nic)
+    for _ in range(2):
+        nic.reset()
+        assert nic.host().pairs == {0}
+        assert nic.receive(flows(64)).pairs == {0}
+
+
+@requirement("NET-SNAP-01")
+def test_restored_before_any_driver(testbed: Testbed, nic_cold: Nic) -> None:
+    """Saved with the driver never started: after the restore it starts, with one pair, and counts work."""
+    save_and_restore(testbed, nic_cold)
+    nic_cold.start()
+    assert nic_cold.host().pairs == {0}
+    assert nic_cold.set_pairs(3)
+    landed = nic_cold.receive(flows(64))
+    assert landed.whole, landed
+    assert landed.pairs == {0, 1, 2}, landed
+
+
+@requirement("NET-SNAP-01", "NET-RST-02")
+def test_restored_after_a_bare_reset(testbed: Testbed, nic: Nic) -> None:
+    """Saved after a reset that no driver followed: the count from before the reset does not come back."""
+    assert nic.set_pairs(4)
+    testbed.raw(nic).reset()
+    save_and_restore(testbed, nic)
+    nic.start()
+    assert nic.host().pairs == {0}
+    assert nic.receive(flows(64)).pairs == {0}
+
+
+@requirement("NET-SNAP-01", "NET-HOST-03")
+def test_each_nic_keeps_its_own_count(testbed: Testbed, driver: str, backend: str) -> None:
+    """Saved with NICs at different counts, each goes on at its own."""
+    first, second = testbed.cold_nics([NicPlan(), NicPlan()], driver, backend)
+    for nic, pairs in ((first, 2), (second, 3)):
+        nic.start()
+        assert nic.set_pairs(pairs)
+    save_and_restore(testbed, first)
+    for nic, pairs in ((first, 2), (second, 3)):
+        assert nic.host().pairs == set(range(pairs))
+        assert nic.receive(flows(64)).pairs == set(range(pairs))
+
+
+@pytest.mark.slow
+@requirement("NET-SNAP-01")
+def test_many_cycles_leak_nothing(testbed: Testbed, nic: Nic) -> None:
+    """Saved and restored again and again: the count stays, and the VMM holds no more descriptors than at first."""
+    assert nic.set_pairs(3)
+    save_and_restore(testbed, nic)
+    held = nic.vm.process.open_descriptors()
+    for _ in range(10):
+        save_and_restore(testbed, nic)
+        assert nic.host().pairs == {0, 1, 2}
+    assert nic.vm.process.open_descriptors() <= held

@@ -1,0 +1,66 @@
+"""What each transition in a device's life does to the count, and that all three witnesses agree on it."""
+
+from random import Random
+
+import pytest
+
+from harness.host.flows import flows
+from harness.lifecycle import TRANSITIONS, Transition
+from harness.nic import Nic
+from harness.requirements import requirement
+from harness.testbed import Testbed
+
+each_transition = pytest.mark.parametrize(
+    "transition",
+    [
+        pytest.param(step, id=step.name, marks=pytest.mark.needs(step.need) if step.need else ())
+        for step in TRANSITIONS
+    ],
+)
+HERE = [step for step in TRANSITIONS if step.need is None]
+"""Transitions that need nothing of the host."""
+
+
+def check(nic: Nic, count: int) -> None:
+    """The invariant: guest, host and frames name the first `count` pairs, and no frame is missing."""
+    landed = nic.receive(flows(64))
+    assert landed.whole, landed
+    assert landed.pairs == nic.host().pairs == nic.driver.believed_pairs == set(range(count)), landed
+
+
+@each_transition
+@pytest.mark.parametrize("pairs", [1, 2, 3, 4])
+@requirement("NET-RST-02", "NET-SNAP-01", "NET-SNAP-04", "NET-MQ-03")
+def test_count_after_a_transition(testbed: Testbed, nic: Nic, transition: Transition, pairs: int) -> None:
+    """The count stays or falls to one, as the transition demands, without any command; then commands work."""
+    assert nic.set_pairs(pairs)
+    transition.run(testbed, nic)
+    check(nic, transition.expected(pairs))
+    assert nic.set_pairs(2)
+    check(nic, 2)
+
+
+@each_transition
+@requirement("NET-RST-02", "NET-SNAP-01", "NET-SNAP-02", "NET-SNAP-04")
+def test_reset_after_a_transition(testbed: Testbed, nic: Nic, transition: Transition) -> None:
+    """Whatever a transition left in force, the guest's next reset brings one pair, and commands work again."""
+    assert nic.set_pairs(3)
+    transition.run(testbed, nic)
+    nic.reset()
+    check(nic, 1)
+    assert nic.set_pairs(4)
+    check(nic, 4)
+
+
+@pytest.mark.slow
+@requirement("NET-RST-02", "NET-SNAP-04", "NET-RST-06")
+def test_random_chain_of_transitions(testbed: Testbed, nic: Nic, rng: Random) -> None:
+    """Counts and transitions in any order: after each step the witnesses agree on what should be in force."""
+    count = 1
+    for step in rng.choices(HERE, k=8):
+        if rng.random() < 0.7:
+            count = rng.randint(1, 4)
+            assert nic.set_pairs(count)
+        step.run(testbed, nic)
+        count = step.expected(count)
+        check(nic, count)
