@@ -48,6 +48,7 @@ class Common(IntEnum):
     QUEUE_DESC = 32
     QUEUE_DRIVER = 40
     QUEUE_DEVICE = 48
+    QUEUE_RESET = 58
 
 
 @dataclass(frozen=True)
@@ -195,6 +196,16 @@ class VirtioDevice:
                 operations += [write(4, low, address & 0xFFFFFFFF), write(4, low + 4, address >> 32)]
             operations.append(self.put(Common.QUEUE_ENABLE, 2, 1))
         self.bus.run(operations)
+
+    def reset_queue(self, index: int) -> None:
+        """Reset one virtqueue (needs RING_RESET): set queue_reset, and wait until it reads 0 again."""
+        select, register = self.put(Common.QUEUE_SELECT, 2, index), self.get(Common.QUEUE_RESET, 2)
+        self.bus.run([select, self.put(Common.QUEUE_RESET, 2, 1)])
+        wait_until(
+            f"queue_reset of virtqueue {index} to read 0",
+            lambda: self.bus.run([select, register])[0] == 0,
+            within=RESET_PATIENCE,
+        )
 
     def doorbell(self, index: int) -> Operation:
         """The operation that notifies the device of new buffers on a virtqueue that was enabled."""

@@ -95,6 +95,14 @@ class Virtqueue:
         self._exposed = 0
         self._seen = 0
 
+    def want_interrupts(self) -> None:
+        """Ask for an interrupt when a chain is used; at first none is asked for."""
+        self.memory.set16(self.available, 0)
+
+    def want_no_interrupts(self) -> None:
+        """Ask for no interrupts again."""
+        self.memory.set16(self.available, AVAIL_NO_INTERRUPT)
+
     def position(self) -> Position:
         """Where the driver stands in this queue, to go back to with `go_back`."""
         return Position(tuple(self._free), dict(self._chains), self._exposed, self._seen)

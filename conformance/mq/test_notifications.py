@@ -1,0 +1,90 @@
+"""Notifications: which interrupt the device sends, judged by masked vectors and their pending bits."""
+
+import struct
+
+import pytest
+
+from harness.deadline import wait_until
+from harness.guest.probe.device import NO_VECTOR, Status
+from harness.guest.probe.features import MULTIQUEUE
+from harness.guest.probe.msix import PendingVectors
+from harness.guest.probe.net import VQ_PAIRS_SET, Ack, Class, VirtioNet
+from harness.host.flows import flows
+from harness.nic import Nic
+from harness.requirements import requirement
+
+CONFIG_VECTOR = 0
+
+
+def started_with_vectors(net: VirtioNet, pairs: int | None = None) -> tuple[PendingVectors, dict[int, int]]:
+    """Start the driver with a vector of its own for each virtqueue, 1 and up, and interrupts wanted."""
+    net.prepare(MULTIQUEUE, pairs=pairs)
+    vectors = PendingVectors(net.device)
+    wanted = {queue: number for number, queue in enumerate(net.queues, start=1)}
+    assert vectors.map_queues(wanted) == wanted
+    assert vectors.map_config(CONFIG_VECTOR) == CONFIG_VECTOR
+    for queue in net.queues.values():
+        queue.want_interrupts()
+    net.go()
+    return vectors, wanted
+
+
+@requirement("NET-CFG-09")
+def test_each_active_receiveq_has_its_own_vector(nic_cold: Nic, net: VirtioNet) -> None:
+    """Frames on active pairs make their receiveqs' vectors due, and no other receiveq's; a reset unmaps them."""
+    vectors, of_queue = started_with_vectors(net)
+    assert net.set_pairs(2) is Ack.OK
+    assert nic_cold.receive(flows(64)).pairs == {0, 1}
+    due = vectors.pending()
+    assert {of_queue[0], of_queue[2]} <= due
+    assert not {of_queue[4], of_queue[6]} & due
+    net.reset()
+    net.device.set_status(Status.ACKNOWLEDGE)
+    assert {vectors.mapped(queue) for queue in of_queue} == {NO_VECTOR}
+
+
+@pytest.mark.parametrize("pairs", [None, 1], ids=["all-pairs-set-up", "one-pair-set-up"])
+@requirement("NET-EVT-01")
+def test_control_queue_sends_its_interrupt(nic_cold: Nic, net: VirtioNet, pairs: int | None) -> None:
+    """A used command makes the control queue's own vector due."""
+    vectors, of_queue = started_with_vectors(net, pairs)
+    assert of_queue[net.control_index] not in vectors.pending()
+    assert net.set_pairs(1) is Ack.OK
+    wait_until(
+        "the control queue's interrupt",
+        lambda: of_queue[net.control_index] in vectors.pending(),
+        within=1.0,
+        last=lambda: f"due are vectors {sorted(vectors.pending())} of {of_queue}",
+    )
+
+
+@requirement("NET-EVT-01")
+def test_control_queue_is_silent_where_told(nic_cold: Nic, net: VirtioNet) -> None:
+    """With NO_INTERRUPT in the available ring no interrupt comes for a command; receive queues still send theirs."""
+    vectors, of_queue = started_with_vectors(net)
+    net.queues[net.control_index].want_no_interrupts()
+    assert net.set_pairs(2) is Ack.OK
+    assert nic_cold.receive(flows(64)).pairs == {0, 1}
+    assert of_queue[0] in vectors.pending()
+    assert of_queue[net.control_index] not in vectors.pending()
+
+
+@requirement("NET-CFG-05", "NET-CFG-09")
+def test_a_count_sends_no_configuration_interrupt(nic_cold: Nic, net: VirtioNet) -> None:
+    """Changing the count is no configuration change; its own interrupt comes all the same."""
+    vectors, of_queue = started_with_vectors(net)
+    for pairs in (4, 2):
+        assert net.set_pairs(pairs) is Ack.OK
+    assert of_queue[net.control_index] in vectors.pending()
+    assert CONFIG_VECTOR not in vectors.pending()
+
+
+@requirement("NET-RST-11", "NET-MQ-22")
+def test_device_that_needs_a_reset_says_so(nic_cold: Nic, net: VirtioNet) -> None:
+    """A device that sets DEVICE_NEEDS_RESET while it runs sends a configuration change notification."""
+    vectors, _ = started_with_vectors(net)
+    assert CONFIG_VECTOR not in vectors.pending()
+    answer = net.control([bytes([Class.MQ, VQ_PAIRS_SET]), struct.pack("<H", 2)], [])
+    if not answer.status & Status.NEEDS_RESET:
+        pytest.skip("this device does not ask for a reset over a command without a place for the ack")
+    assert CONFIG_VECTOR in vectors.pending()

@@ -1,0 +1,73 @@
+"""Interrupts without an interrupt handler: MSI-X with every vector masked, and the pending bits read.
+
+A function must record a masked vector's interrupt in its pending bit array (PCI Local Bus Specification 3.0,
+6.8.3.4), so what would have been sent can be read at leisure, vector by vector.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+
+from harness.errors import GuestError
+from harness.guest.probe import pci
+from harness.guest.probe.bus import map_registers, read, write
+from harness.guest.probe.device import Common, VirtioDevice
+
+ENTRY = 16
+VECTOR_CONTROL = 12
+MASKED = 1
+ENABLE = 1 << 15
+
+
+class PendingVectors:
+    """A device's MSI-X, enabled with all vectors masked. Made after ACKNOWLEDGE, before DRIVER_OK."""
+
+    def __init__(self, device: VirtioDevice) -> None:
+        self._device = device
+        config = pci.read_config(device.bus, device.function)
+        at = next((at for at, identity in pci.capabilities(config) if identity == pci.CAPABILITY_MSIX), None)
+        if at is None:
+            raise GuestError("the device has no MSI-X capability")
+        table, pending = struct.unpack_from("<II", config, at + 4)
+        self.count = pci.msix_vectors(config)
+        self._table = pci.bar_address(config, table & 7) + (table & ~7)
+        self._pending = pci.bar_address(config, pending & 7) + (pending & ~7)
+        lengths = ((self._table, ENTRY * self.count), (self._pending, -(-self.count // 64) * 8))
+        device.bus.run([map_registers(address, length) for address, length in lengths if address >> 32])
+        control = struct.unpack_from("<H", config, at + 2)[0] | ENABLE
+        device.bus.run(
+            [write(4, self._table + ENTRY * i + VECTOR_CONTROL, MASKED) for i in range(self.count)]
+        )
+        pci.write_config(device.bus, device.function, at + 2, 2, control)
+
+    def map_queues(self, vectors: Mapping[int, int]) -> dict[int, int]:
+        """Map virtqueues to vectors; what the device reads back, by virtqueue."""
+        device, operations = self._device, []
+        for queue, vector in vectors.items():
+            operations += [
+                device.put(Common.QUEUE_SELECT, 2, queue),
+                device.put(Common.QUEUE_VECTOR, 2, vector),
+            ]
+            operations.append(device.get(Common.QUEUE_VECTOR, 2))
+        return dict(zip(vectors, device.bus.run(operations), strict=True))
+
+    def mapped(self, queue: int) -> int:
+        """The vector that a virtqueue is mapped to now."""
+        device = self._device
+        return device.bus.run(
+            [device.put(Common.QUEUE_SELECT, 2, queue), device.get(Common.QUEUE_VECTOR, 2)]
+        )[0]
+
+    def map_config(self, vector: int) -> int:
+        """Map configuration changes to a vector; what the device reads back."""
+        device = self._device
+        return device.bus.run(
+            [device.put(Common.CONFIG_VECTOR, 2, vector), device.get(Common.CONFIG_VECTOR, 2)]
+        )[0]
+
+    def pending(self) -> set[int]:
+        """The vectors whose interrupt is due."""
+        words = self._device.bus.run([read(8, self._pending + 8 * i) for i in range(-(-self.count // 64))])
+        bits = sum(word << 64 * i for i, word in enumerate(words))
+        return {vector for vector in range(self.count) if bits >> vector & 1}
