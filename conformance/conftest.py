@@ -21,7 +21,10 @@ def configured_pairs() -> int:
 
 @pytest.fixture
 def nic(testbed: Testbed, driver: str, backend: str, configured_pairs: int) -> Nic:
-    """Multiqueue negotiated, all rings set up and filled, DRIVER_OK set, no count asked for yet."""
+    """Multiqueue negotiated, all rings set up and filled, DRIVER_OK set, no count asked for yet.
+
+    Linux is beyond that: it has asked for as many pairs as it has CPUs, which are as many as the NIC has pairs.
+    """
     return testbed.nic(NicPlan(configured_pairs), driver, backend)
 
 
@@ -36,6 +39,12 @@ def net(request: pytest.FixtureRequest) -> VirtioNet:
     """The raw driver of the test's NIC, in the state that the NIC's fixture hands over."""
     (nic,) = (request.getfixturevalue(name) for name in request.fixturenames if name.startswith("nic"))
     return Testbed.raw(nic)
+
+
+@pytest.fixture
+def steps(request: pytest.FixtureRequest) -> int:
+    """Length of a random walk."""
+    return int(request.config.option.steps)
 
 
 @pytest.fixture

@@ -5,14 +5,19 @@ what the driver believes; that is quality of implementation. QEMU aborts.
 """
 
 import errno
+import struct
 from typing import NamedTuple
 
 import pytest
 
-from harness.host.syscalls import ATTACH, DETACH, Condition, Supervisor, Trace, fail
+from harness.guest.probe.net import VQ_PAIRS_SET, Ack, Class, VirtioNet
+from harness.host.syscalls import ATTACH, DETACH, Condition, Supervisor, Trace, delay, fail
 from harness.nic import Nic
 from harness.requirements import requirement
 from harness.testbed import NicPlan, Testbed
+
+SLOWNESS = 0.02
+"""Seconds that a call takes in a slow kernel."""
 
 
 class Change(NamedTuple):
@@ -90,3 +95,17 @@ def test_only_what_changes_is_touched(nic: Nic, supervisor: Supervisor) -> None:
     assert grown == [0, 0]
     assert [call.answer for call in supervisor.calls][-1:] == [0]
     assert DETACH.holds(supervisor.calls[-1])
+
+
+@requirement("NET-RST-10", "NET-RST-02")
+def test_slow_command_does_not_outlive_a_reset(nic: Nic, net: VirtioNet, supervisor: Supervisor) -> None:
+    """On a slow kernel a reset overtakes a command: when all has settled, the next driver has one pair."""
+    for _ in range(5):
+        with supervisor.inject(delay(SLOWNESS, ATTACH)):
+            net.post_control([bytes([Class.MQ, VQ_PAIRS_SET]), struct.pack("<H", 4)])
+            net.publish_and_reset()
+            net.start()
+            supervisor.await_quiet(4 * SLOWNESS)
+        assert nic.host().pairs == {0}
+    assert net.set_pairs(4) is Ack.OK
+    assert nic.host().pairs == {0, 1, 2, 3}

@@ -10,12 +10,6 @@ from harness.nic import Nic
 from harness.requirements import requirement
 
 
-@pytest.fixture
-def steps(request: pytest.FixtureRequest) -> int:
-    """Length of a random walk."""
-    return int(request.config.option.steps)
-
-
 @requirement("NET-MQ-05", "NET-MQ-06", "NET-MQ-25")
 def test_boundary_holds_under_a_flood(nic: Nic, net: VirtioNet, rng: Random) -> None:
     """With frames arriving all the time, no ring above the count moves between an ack and the next command."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from harness.deadline import PACE
+from harness.deadline import PACE, wait_until
 from harness.errors import DeadlineExceeded, HarnessError
 from harness.host.syscalls import notifications
 from harness.host.syscalls.call import Action, Call, Caller, Outcome
@@ -69,6 +69,22 @@ class Supervisor:
     def running(self) -> bool:
         """Whether calls are still being answered: until the process ends, `close`, or a failure."""
         return self._thread.is_alive()
+
+    def await_quiet(self, seconds: float, *, within: float = 10.0) -> None:
+        """Wait until no call waits for its answer and none has come for so many seconds."""
+
+        def quiet() -> bool:
+            calls = self.calls
+            if any(call.outcome is Outcome.PENDING for call in calls):
+                return False
+            return not calls or time.monotonic() - calls[-1].time - calls[-1].seconds > seconds
+
+        wait_until(
+            f"{seconds:g} s without a TUNSETQUEUE",
+            quiet,
+            within=within,
+            last=lambda: str(self.calls[-1]),
+        )
 
     def mark(self, name: str) -> None:
         """Note that something happened: calls from now on carry the mark (see `conditions.since`)."""

@@ -1,0 +1,23 @@
+"""The guest's kernel log: Linux writes there what it cannot tell anybody else."""
+
+import pytest
+
+from harness.guest.linux.guest import LinuxGuest
+from harness.host.flows import flows
+from harness.nic import Nic
+from harness.requirements import requirement
+
+pytestmark = pytest.mark.drivers("linux")
+
+
+@requirement("NET-MQ-04", "NET-MQ-25", "NET-FEAT-05")
+def test_kernel_has_nothing_to_complain_of(nic: Nic, guest: LinuxGuest) -> None:
+    """Counts, traffic and a rebind leave neither a warning nor an error; one that is there is found."""
+    mark = guest.mark_log()
+    for pairs in (1, 3, 2, 4):
+        assert nic.set_pairs(pairs)
+        assert nic.receive(flows(64)).whole
+    nic.reset()
+    assert guest.complaints(mark) == []
+    guest.check("echo '<4>a warning' > /dev/kmsg")
+    assert guest.complaints(mark) == ["a warning"]

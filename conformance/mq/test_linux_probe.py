@@ -1,0 +1,86 @@
+"""What Linux makes of a device when it finds it: it asks at once for as many pairs as there are CPUs online."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from harness.guest.linux.guest import LinuxGuest
+from harness.host.flows import flows
+from harness.nic import Nic
+from harness.requirements import requirement
+from harness.testbed import NicPlan, Testbed
+
+pytestmark = pytest.mark.drivers("linux")
+
+THIRD_CPU = "/sys/devices/system/cpu/cpu2/online"
+
+
+@pytest.fixture
+def nic_two_cpus(testbed: Testbed, driver: str, backend: str) -> Nic:
+    """A NIC of four pairs in a guest that has brought up two of its four CPUs."""
+    (nic,) = testbed.linux_nics([NicPlan()], backend, kernel_options="maxcpus=2")
+    nic.start()
+    return nic
+
+
+@pytest.fixture
+def third_cpu(nic_two_cpus: Nic) -> Iterator[None]:
+    """The guest has brought up a CPU more."""
+    guest = Testbed.linux_guest(nic_two_cpus)
+    guest.check(f"echo 1 > {THIRD_CPU}")
+    yield
+    guest.check(f"echo 0 > {THIRD_CPU}")
+
+
+@pytest.mark.issue_8306
+@pytest.mark.parametrize("pairs", [1, 2, 3])
+@requirement("NET-RST-02", "NET-FEAT-05", "NET-MQ-04")
+def test_rebinding_starts_over(nic: Nic, guest: LinuxGuest, pairs: int) -> None:
+    """Unbound at n pairs and bound again, the driver has a pair for each of four CPUs, and so has the host."""
+    assert nic.set_pairs(pairs)
+    nic.reset()
+    assert guest.channels(nic.config.id).current == 4
+    assert nic.host().pairs == {0, 1, 2, 3}
+    landed = nic.receive(flows(64))
+    assert landed.whole, landed
+    assert landed.pairs == {0, 1, 2, 3}, landed
+
+
+@pytest.mark.issue_8307
+@requirement("NET-MTU-01", "NET-MQ-03", "NET-MQ-04", "NET-MQ-05")
+def test_fewer_cpus_than_pairs(nic_two_cpus: Nic) -> None:
+    """With two CPUs of four it uses two pairs, host and frames as well, and more on request."""
+    assert nic_two_cpus.driver.believed_pairs == {0, 1}
+    assert nic_two_cpus.host().pairs == {0, 1}
+    landed = nic_two_cpus.receive(flows(64))
+    assert landed.whole, landed
+    assert landed.pairs == {0, 1}, landed
+    assert nic_two_cpus.set_pairs(4)
+    assert nic_two_cpus.receive(flows(64)).pairs == nic_two_cpus.host().pairs == {0, 1, 2, 3}
+
+
+@pytest.mark.issue_8307
+@pytest.mark.usefixtures("third_cpu")
+@requirement("NET-MTU-01", "NET-RST-02", "NET-MQ-03")
+def test_another_cpu_counts_from_the_next_bind_on(nic_two_cpus: Nic) -> None:
+    """A CPU that comes up leaves the count as it is; when the driver is bound anew, there is a pair for it."""
+    assert nic_two_cpus.host().pairs == nic_two_cpus.driver.believed_pairs == {0, 1}
+    nic_two_cpus.reset()
+    assert nic_two_cpus.host().pairs == nic_two_cpus.driver.believed_pairs == {0, 1, 2}
+    landed = nic_two_cpus.receive(flows(64))
+    assert landed.whole, landed
+    assert landed.pairs == {0, 1, 2}, landed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("configured_pairs", [1, 3, 6])
+@requirement("NET-MTU-01", "NET-CFG-01", "NET-MQ-04")
+def test_contract_holds_for_every_size(nic: Nic, guest: LinuxGuest, configured_pairs: int) -> None:
+    """With as many CPUs as pairs it uses them all; ethtool knows the maximum; each smaller count works."""
+    assert guest.channels(nic.config.id).maximum == configured_pairs
+    for pairs in range(configured_pairs, 0, -1):
+        assert nic.set_pairs(pairs)
+        assert nic.host().pairs == nic.driver.believed_pairs == set(range(pairs))
+        landed = nic.receive(flows(64))
+        assert landed.whole, landed
+        assert landed.pairs <= set(range(pairs)), landed
