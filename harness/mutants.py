@@ -14,7 +14,7 @@ import tempfile
 import time
 import tomllib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,9 +23,38 @@ from rich.table import Table
 
 from harness.errors import BadInput, HarnessError
 from harness.evidence.results import Verdict, load
-from harness.host.syscalls.mutants import MUTANTS, mutant
+from harness.guest.probe.device import VirtioDevice
+from harness.guest.probe.distortions import DISTORTIONS
+from harness.host.syscalls import Policy
+from harness.host.syscalls.mutants import MUTANTS
+from harness.testbed import Testbed
 
 ROOT = Path(__file__).parents[1]
+Wrong = Callable[[Testbed], None]
+"""Makes whatever a testbed launches from then on wrong."""
+
+
+def _all_mutants() -> dict[str, Wrong]:
+    """Every mutant by its name: calls that go wrong, and devices that are distorted."""
+
+    def with_policy(policy: Callable[[], Policy]) -> Wrong:
+        return lambda bed: setattr(bed, "syscalls", policy())
+
+    def with_device(device: Callable[..., VirtioDevice]) -> Wrong:
+        return lambda bed: setattr(bed, "device", device)
+
+    calls = {known.name: with_policy(known.policy) for known in MUTANTS}
+    return calls | {known.name: with_device(known.device) for known in DISTORTIONS}
+
+
+def find_mutant(name: str) -> Wrong:
+    """The mutant of that name. Raises BadInput, which lists them, for another."""
+    known = _all_mutants()
+    if name not in known:
+        raise BadInput(f"there is no mutant {name!r}; there are {', '.join(known)}")
+    return known[name]
+
+
 EXCEPTIONS = ROOT / "conformance" / "mutants.toml"
 RUN_PATIENCE = 1800.0
 """Seconds for one run of the suite."""
@@ -124,7 +153,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options, rest = parser.parse_known_args(arguments)
     try:
-        names = [mutant(name).name for name in options.only or [known.name for known in MUTANTS]]
+        names = options.only or list(_all_mutants())
+        for name in names:
+            find_mutant(name)
         known_tests, known_mutants = exceptions()
         kills = measure(options.vmm, names, rest)
     except HarnessError as error:

@@ -18,8 +18,8 @@ from harness.evidence.collect import ATTRIBUTE, Collector, split_name, vmm_of
 from harness.evidence.judge import Judge
 from harness.evidence.matrix import matrix_text
 from harness.host import namespace
-from harness.host.syscalls.mutants import mutant
 from harness.linux_machines import LinuxMachines
+from harness.mutants import find_mutant
 from harness.scratch import Scratch
 from harness.session import DRIVER_NEEDS, Session, prepare
 from harness.testbed import Testbed
@@ -80,7 +80,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--mutant",
         default=None,
         metavar="NAME",
-        help="make every VMM wrong from outside: a mutant of harness/host/syscalls/mutants.py (see ci/mutants)",
+        help="make every VMM wrong from outside: one of those that ci/mutants lists",
     )
     group.addoption(
         "--steps",
@@ -127,7 +127,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 session = replace(session, evidence=collector.store.folder)
             config.stash[_session] = session
         if config.option.mutant is not None:
-            mutant(config.option.mutant)  # an unknown one is said now, not by every test
+            find_mutant(config.option.mutant)  # an unknown one is said now, not by every test
         config.stash[_judge] = Judge(config.stash[_session], full=config.option.bundle == "full")
         if (image := config.stash[_session].linux) is not None:
             config.stash[_linux] = LinuxMachines(image, scratch.folder)
@@ -318,6 +318,6 @@ def testbed(request: pytest.FixtureRequest, vmm: Vmm) -> Iterator[Testbed]:
     stash = request.config.stash
     with Testbed(vmm, stash[_scratch].folder(), stash.get(_linux, None)) as bed:
         if request.config.option.mutant is not None:
-            bed.syscalls = mutant(request.config.option.mutant).policy()
+            find_mutant(request.config.option.mutant)(bed)
         request.node.stash[_testbed] = bed
         yield bed

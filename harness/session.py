@@ -69,9 +69,9 @@ def prepare(
     abilities = {vmm.name: capabilities(vmm, scratch.folder) for vmm in vmms}
     chosen = random.SystemRandom().randrange(1 << 32) if seed is None else seed
     session = Session(vmms, abilities, chosen)
-    bootable = any(ability.lacking(DRIVER_NEEDS["linux"]) is None for ability in abilities.values())
+    bootable = any(ability.linux_guest.works for ability in abilities.values())
     if not (bootable or kernel or initramfs):
-        return session
+        return replace(session, no_linux="none of the builds under test runs a Linux guest on this host")
     try:
         return replace(session, linux=linux_image(kernel, initramfs))
     except (Unavailable, DeadlineExceeded) as error:

@@ -14,11 +14,14 @@ from harness.errors import DeadlineExceeded, VmmDied, VmmError
 from harness.evidence.journal import Journal
 from harness.guest.linux.driver import LinuxDriver
 from harness.guest.linux.guest import LinuxGuest
+from harness.guest.probe.bus import Bus
+from harness.guest.probe.device import VirtioDevice
 from harness.guest.probe.driver import ProbeDriver
 from harness.guest.probe.features import MULTIQUEUE, Feature
 from harness.guest.probe.image import build_image
 from harness.guest.probe.monitor import Monitor
 from harness.guest.probe.net import VirtioNet
+from harness.guest.probe.pci import Function
 from harness.host.backend import NetworkBackend
 from harness.host.syscalls import Policy
 from harness.host.tap import HandedTap, Tap, VmmTap
@@ -59,6 +62,8 @@ class Testbed:
         self._linux = linux
         self.failed = False
         """Whether the test failed: then no guest of its is used for another."""
+        self.device: Callable[[Bus, Function], VirtioDevice] = VirtioDevice
+        """What the probe guest's driver takes its device for; a mutant puts something else here."""
         self.syscalls: Policy | None = None
         """Who judges the TUNSETQUEUE calls of the VMs launched from here on, if anybody."""
         self.journal = Journal()
@@ -150,7 +155,7 @@ class Testbed:
         self.journal.add("guest", "the probe guest answered")
         for i, plan in enumerate(plans):
             # one share of the guest's memory is kept for a NIC that is plugged in later
-            net = VirtioNet(monitor, configs[i].mac, share=i, shares=len(plans) + 1)
+            net = VirtioNet(monitor, configs[i].mac, share=i, shares=len(plans) + 1, device=self.device)
             driver = ProbeDriver(net, plan.features, pairs=plan.set_up)
             self.nics.append(Nic(vm, configs[i], driver, backends[i], self.journal))
         return self.nics[-len(plans) :]
@@ -174,7 +179,9 @@ class Testbed:
         tap = self.tap(plan.pairs)
         config = self.nic_config(plan, number, tap)
         beside.vm.add_nic(config)
-        net = VirtioNet(beside.driver.net.bus, config.mac, share=number, shares=number + 1)
+        net = VirtioNet(
+            beside.driver.net.bus, config.mac, share=number, shares=number + 1, device=self.device
+        )
         nic = Nic(beside.vm, config, ProbeDriver(net, plan.features), tap, self.journal)
         self.nics.append(nic)
         return nic

@@ -7,7 +7,7 @@ receive ring are put back.
 from __future__ import annotations
 
 import struct
-from collections.abc import ItemsView, Mapping, Sequence
+from collections.abc import Callable, ItemsView, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
@@ -18,6 +18,7 @@ from harness.guest.probe import pci
 from harness.guest.probe.bus import Bus
 from harness.guest.probe.device import Common, Status, VirtioDevice
 from harness.guest.probe.features import MULTIQUEUE, Feature
+from harness.guest.probe.pci import Function
 from harness.guest.probe.virtqueue import Arena, Buffer, Position, Virtqueue
 
 HEADER = 12
@@ -76,13 +77,15 @@ class DriverMemory:
     active_pairs: int | None
 
 
-def find_net(bus: Bus, mac: str) -> VirtioDevice:
+def find_net(
+    bus: Bus, mac: str, make: Callable[[Bus, Function], VirtioDevice] = VirtioDevice
+) -> VirtioDevice:
     """The network device with this MAC address. Raises GuestError, naming those found, if there is none."""
     wanted, seen = bytes.fromhex(mac.replace(":", "")), []
     for function in pci.scan(bus):
         if not pci.is_virtio_net(pci.read_config(bus, function, 0, 4)):
             continue
-        device = VirtioDevice(bus, function)
+        device = make(bus, function)
         found = device.config_bytes(CONFIG_MAC, 6)
         if found == wanted:
             return device
@@ -96,11 +99,20 @@ class VirtioNet:
     Drivers of several devices in one guest divide its memory: this one takes part `share` of `shares` equal ones.
     """
 
-    def __init__(self, bus: Bus, mac: str, *, share: int = 0, shares: int = 1) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        mac: str,
+        *,
+        share: int = 0,
+        shares: int = 1,
+        device: Callable[[Bus, Function], VirtioDevice] = VirtioDevice,
+    ) -> None:
         self.bus = bus
         self.mac = mac
         self.share, self.shares = share, shares
-        self.device = find_net(bus, mac)
+        self._make_device = device
+        self.device = find_net(bus, mac, device)
         room = (bus.memory.size - bus.free_memory) // shares & -PAGE
         self._arena = Arena(bus.memory, bus.free_memory + share * room, bus.free_memory + (share + 1) * room)
         self.queues: dict[int, Virtqueue] = {}
@@ -121,7 +133,7 @@ class VirtioNet:
 
     def anew(self, bus: Bus) -> VirtioNet:
         """A driver for the same device after the machine was reset: it knows nothing of this one's past."""
-        return VirtioNet(bus, self.mac, share=self.share, shares=self.shares)
+        return VirtioNet(bus, self.mac, share=self.share, shares=self.shares, device=self._make_device)
 
     def memory_of_now(self) -> DriverMemory:
         """What this driver knows, to be kept with a snapshot of its guest."""

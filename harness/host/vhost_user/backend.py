@@ -90,6 +90,13 @@ class Backend:
         """End: thread, sockets, memory and descriptors are gone afterwards. May be called twice."""
         self._loop.stop()
 
+    def catch_up(self) -> None:
+        """Handle what the VMM has sent up to now: not every VMM waits until its messages are handled."""
+        with self._loop.changed:
+            self._loop.check()
+            self._connection.catch_up()
+            self._loop.changed.notify_all()
+
     # Messages
 
     @property
@@ -184,11 +191,28 @@ class Backend:
             f"room for {len(frames)} frames in vring {ring}", place, within, lambda: f"{done} frames put"
         )
 
+    def forward(self, frames: Sequence[bytes]) -> None:
+        """Spread frames over the enabled receive rings, each flow staying on one, as back ends in use do.
+
+        Frames for a full ring wait until the guest supplies buffers, WAITING_FRAMES at most; further ones are dropped,
+        and all of them where no ring is enabled or once theirs is disabled.
+        """
+        with self._loop.changed:
+            self._loop.check()
+            self._data.forward(self._connection.device, frames)
+
     def captured(self, ring: int) -> list[Captured]:
         """The frames that the guest sent on a transmit ring while it was enabled, oldest first (see KEPT_FRAMES)."""
         self._check_index(ring)
         with self._loop.changed:
             return list(self._data.captured[ring])
+
+    def take_captured(self) -> list[Captured]:
+        """The frames captured on all rings, oldest first, which are then forgotten."""
+        with self._loop.changed:
+            taken = [frame for frames in self._data.captured for frame in frames]
+            self.clear_captured()
+            return sorted(taken, key=lambda each: each.time)
 
     def clear_captured(self) -> None:
         """Forget all captured frames; the counters go on."""

@@ -94,6 +94,13 @@ class Connection:
             self.lose("closed by the back end, which ends")
         self.device.close()
 
+    def catch_up(self) -> None:
+        """Handle at once what the VMM has sent so far, unless a fault holds it back."""
+        handled = -1
+        while self.connected and not self._held and handled < len(self.log):
+            handled = len(self.log)
+            self._guard(self._read)
+
     def report(self, text: str) -> None:
         """Record a finding: a whole clause, such as "the VMM sent ..."."""
         self.findings.append(Finding(time.monotonic(), self.count, text))

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
 from typing import NamedTuple
+from zlib import crc32
 
 from harness.errors import BadInput, HarnessError
+from harness.host.flows import addresses
 from harness.host.vhost_user.device import Device
 from harness.host.vhost_user.loop import Loop
 from harness.host.vhost_user.memory import OutsideMemory
@@ -17,6 +19,9 @@ from harness.host.vhost_user.traffic import put_frames, take_frames
 
 KEPT_FRAMES = 65536
 """The newest frames kept for each transmit ring; the counters count all."""
+
+WAITING_FRAMES = 1000
+"""Forwarded frames that may wait for each receive ring: as many as a tap's queue holds."""
 
 _ROUNDS = 4
 """How often a transmit ring is looked at again before messages get their turn, however busy the guest is."""
@@ -40,6 +45,7 @@ class DataPath:
         self.counters = [Counters() for _ in range(rings)]
         self.captured: list[deque[Captured]] = [deque(maxlen=KEPT_FRAMES) for _ in range(rings)]
         self._loop = loop
+        self._waiting = [deque[bytes]() for _ in range(rings)]
         self._on_frame = on_frame
 
     def inject(self, device: Device, ring: Ring, frames: Sequence[bytes], *, force: bool) -> int:
@@ -60,11 +66,40 @@ class DataPath:
             _give_up(device, ring, error)
             raise RingRefused(f"vring {ring.index} has {error}") from None
 
+    def forward(self, device: Device, frames: Sequence[bytes]) -> None:
+        """Spread frames over the enabled receive rings; see Backend.forward."""
+        rings = [ring for ring in device.rings if ring.live and ring.enabled and not ring.transmits]
+        if not rings:
+            return
+        for frame in frames:
+            waiting = self._waiting[rings[crc32(addresses(frame)) % len(rings)].index]
+            if len(waiting) < WAITING_FRAMES:
+                waiting.append(frame)
+        for ring in rings:
+            self._place(device, ring)
+
+    def _place(self, device: Device, ring: Ring) -> None:
+        """Put what waits for a receive ring into it, as far as there is room."""
+        waiting = self._waiting[ring.index]
+        if not waiting:
+            return
+        try:
+            for _ in range(self.inject(device, ring, list(waiting), force=False)):
+                waiting.popleft()
+        except RingRefused:
+            waiting.clear()
+
     def serve(self, device: Device, ring: Ring) -> None:
-        """Take what a started transmit ring holds: keep it where the ring is enabled, drop it where it is not."""
+        """Take what a started transmit ring holds: keep it where the ring is enabled, drop it where it is not.
+
+        A receive ring may have room now.
+        """
+        if not ring.transmits:
+            self._place(device, ring)
+            return
         try:
             for _ in range(_ROUNDS):
-                if not ring.transmits or not ring.live or not ring.pending():
+                if not ring.live or not ring.pending():
                     return
                 frames: list[bytes] = []
                 try:

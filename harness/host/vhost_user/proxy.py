@@ -87,6 +87,15 @@ class Proxy:
         """Wait until `predicate(self)` answers something true, and return that. Raises DeadlineExceeded."""
         return self._loop.wait(reason, lambda: predicate(self), within, self.describe)
 
+    def catch_up(self) -> None:
+        """Handle what the VMM has sent up to now: not every VMM waits until its messages are handled."""
+        handled = -1
+        with self._loop.changed:
+            while handled < len(self.log) and self.connected:
+                handled = len(self.log)
+                self._read(self._vmm, self._from_vmm)
+            self._loop.changed.notify_all()
+
     def mark(self) -> int:
         """The present end of the log, for `since`."""
         return self.log.mark()
