@@ -9,6 +9,8 @@ from harness.host.flows import flows
 from harness.nic import Nic
 from harness.requirements import requirement
 
+pytestmark = pytest.mark.backends("tap", "vhost-user")
+
 MQ_SET = bytes([Class.MQ, VQ_PAIRS_SET])
 
 

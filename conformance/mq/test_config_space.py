@@ -10,6 +10,8 @@ from harness.guest.probe.pci import Structure
 from harness.nic import Nic
 from harness.requirements import requirement
 
+pytestmark = pytest.mark.backends("tap", "vhost-user")
+
 
 @requirement("NET-CFG-01", "NET-CFG-02", "NET-CFG-03")
 def test_max_pairs_can_be_read_before_negotiation(nic_cold: Nic, net: VirtioNet) -> None:

@@ -6,7 +6,7 @@ from harness.host.flows import flows
 from harness.nic import Nic
 from harness.requirements import requirement
 
-pytestmark = pytest.mark.issue_8307
+pytestmark = [pytest.mark.issue_8307, pytest.mark.backends("tap", "vhost-user")]
 
 
 @requirement("NET-MQ-01")

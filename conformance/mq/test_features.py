@@ -11,6 +11,8 @@ from harness.host.flows import flows
 from harness.nic import Nic
 from harness.requirements import requirement
 
+pytestmark = pytest.mark.backends("tap", "vhost-user")
+
 
 @requirement("NET-FEAT-01", "NET-RSS-01")
 def test_offered_features(nic_cold: Nic, net: VirtioNet) -> None:

@@ -10,6 +10,8 @@ from harness.host.flows import flows
 from harness.nic import Nic
 from harness.requirements import requirement
 
+pytestmark = pytest.mark.backends("tap", "vhost-user")
+
 ILLEGAL = {
     "zero": 0,
     "max+1": 5,

@@ -10,6 +10,8 @@ from harness.guest.probe.net import UNTOUCHED, VQ_PAIRS_SET, Ack, Class, VirtioN
 from harness.nic import Nic
 from harness.requirements import requirement
 
+pytestmark = pytest.mark.backends("tap", "vhost-user")
+
 HEADER = bytes([Class.MQ, VQ_PAIRS_SET])
 THREE = struct.pack("<H", 3)
 WHOLE = HEADER + THREE

@@ -13,7 +13,7 @@ from harness.host.flows import flows
 from harness.nic import Nic
 from harness.requirements import requirement
 
-pytestmark = pytest.mark.drivers("linux")
+pytestmark = [pytest.mark.drivers("linux"), pytest.mark.backends("tap", "vhost-user")]
 
 fewer_pairs = pytest.mark.parametrize("pairs", [1, 2, 3])
 

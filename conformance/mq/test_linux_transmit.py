@@ -7,7 +7,7 @@ from harness.host.flows import HOST_MAC
 from harness.nic import Nic
 from harness.requirements import requirement
 
-pytestmark = pytest.mark.drivers("linux")
+pytestmark = [pytest.mark.drivers("linux"), pytest.mark.backends("tap", "vhost-user")]
 
 EACH = 3
 """Frames from each CPU."""

@@ -8,7 +8,7 @@ from harness.host.flows import flows
 from harness.nic import Nic
 from harness.requirements import requirement
 
-pytestmark = pytest.mark.drivers("probe", "linux")
+pytestmark = [pytest.mark.drivers("probe", "linux"), pytest.mark.backends("tap", "vhost-user")]
 every_count = pytest.mark.parametrize("pairs", [1, 2, 3, 4])
 
 

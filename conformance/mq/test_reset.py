@@ -11,6 +11,8 @@ from harness.host.flows import flows
 from harness.nic import Nic
 from harness.requirements import requirement
 
+pytestmark = pytest.mark.backends("tap", "vhost-user")
+
 
 @pytest.mark.issue_8307
 @pytest.mark.parametrize("pairs", [2, 3, 4])

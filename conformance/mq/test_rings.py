@@ -10,6 +10,8 @@ from harness.host.flows import flows
 from harness.nic import Nic
 from harness.requirements import requirement
 
+pytestmark = pytest.mark.backends("tap", "vhost-user")
+
 
 def used_indices(net: VirtioNet) -> dict[int, int]:
     """The device's position in each receive ring's used ring, by pair."""

@@ -5,6 +5,8 @@ import pytest
 from harness.nic import Nic
 from harness.requirements import requirement
 
+pytestmark = pytest.mark.backends("tap", "vhost-user")
+
 
 @pytest.mark.only_on("cloud-hypervisor", reason="the filter per thread is cloud-hypervisor's")
 @requirement("NET-HOST-05")

@@ -6,6 +6,8 @@ from harness.host.flows import flows
 from harness.nic import Nic
 from harness.requirements import requirement
 
+pytestmark = pytest.mark.backends("tap", "vhost-user")
+
 MANY = 32
 """More than most guests have CPUs; every VMM tried so far allows it."""
 

@@ -9,6 +9,8 @@ from harness.host.flows import flows
 from harness.nic import Nic
 from harness.requirements import requirement
 
+pytestmark = pytest.mark.backends("tap", "vhost-user")
+
 
 @requirement("NET-MQ-05", "NET-MQ-06", "NET-MQ-25")
 def test_boundary_holds_under_a_flood(nic: Nic, net: VirtioNet, rng: Random) -> None:

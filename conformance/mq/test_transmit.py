@@ -6,6 +6,8 @@ from harness.host.flows import flows
 from harness.nic import Nic
 from harness.requirements import requirement
 
+pytestmark = pytest.mark.backends("tap", "vhost-user")
+
 
 @pytest.mark.drivers("probe", "linux")
 @pytest.mark.parametrize("pair", [0, 1, 2, 3])

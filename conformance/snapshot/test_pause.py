@@ -6,6 +6,8 @@ from harness.host.flows import flows
 from harness.nic import Nic
 from harness.requirements import requirement
 
+pytestmark = pytest.mark.backends("tap", "vhost-user")
+
 
 @pytest.mark.issue_8306
 @pytest.mark.drivers("probe", "linux")

@@ -8,7 +8,7 @@ from harness.nic import Nic
 from harness.requirements import requirement
 from harness.testbed import NicPlan, Testbed
 
-pytestmark = pytest.mark.needs("snapshot")
+pytestmark = [pytest.mark.needs("snapshot"), pytest.mark.backends("tap", "vhost-user")]
 
 
 @pytest.mark.parametrize("pairs", [1, 2, 3, 4])

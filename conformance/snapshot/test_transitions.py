@@ -10,6 +10,8 @@ from harness.nic import Nic
 from harness.requirements import requirement
 from harness.testbed import Testbed
 
+pytestmark = pytest.mark.backends("tap", "vhost-user")
+
 each_transition = pytest.mark.parametrize(
     "transition",
     [

@@ -1,0 +1,111 @@
+"""QEMU's driver: against a fake whose monitor is wrong, and against the real one where it is installed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from harness.errors import DeadlineExceeded, VmmDied, VmmError
+from harness.vmm import qemu as qemu_module
+from harness.vmm.base import Launch, NicConfig, TapByFds, TapByName, VhostUserSocket, Vm, VmConfig, Vmm
+from harness.vmm.qemu import QemuVm, device_options, nic_arguments
+from tests.vmm.conftest import Start
+
+MAC = "02:00:00:00:01:00"
+
+
+@pytest.fixture
+def running(qemu: Vmm, workdir: Path) -> Vm:
+    """The real QEMU with nothing to boot; it is stopped by the test's own block."""
+    return qemu.launch(VmConfig(kernel=None, cpus=1, memory_mib=16), Launch(workdir))
+
+
+def test_death_at_start_gives_status_and_words(start: Start) -> None:
+    with pytest.raises(VmmDied, match=r"fake died \(exit status 1\) while answering .*(.|\n)*the fake VMM"):
+        start("qmp-dies-at-start")
+
+
+def test_monitor_that_talks_rubbish_is_named(start: Start) -> None:
+    with pytest.raises(VmmError, match="fake answered rubbish while answering on its monitor") as caught:
+        start("qmp-rubbish")
+    assert not isinstance(caught.value, VmmDied)
+
+
+def test_monitor_that_is_silent_is_given_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qemu_module, "START_PATIENCE", 0.3)
+    with pytest.raises(DeadlineExceeded, match=r"for fake answering on its monitor; its last words: "):
+        start("qmp-silent")
+
+
+def test_monitor_that_closes_is_named(start: Start) -> None:
+    with pytest.raises(VmmError, match="fake answered rubbish while answering on its monitor"):
+        start("qmp-closes")
+
+
+def test_arguments_that_qemu_refuses_come_with_its_words(qemu: Vmm, workdir: Path) -> None:
+    config = VmConfig(kernel=None, memory_mib=16, extra_args=("-device", "no-such-device"))
+    with pytest.raises(VmmDied, match=r"qemu died \(exit status 1\) while (.|\n)*no-such-device"):
+        qemu.launch(config, Launch(workdir))
+
+
+def test_refused_command_gives_qemus_words(running: Vm) -> None:
+    with running, pytest.raises(VmmError, match="refused device_del: Device 'net9' not found"):
+        running.remove_nic("net9")
+
+
+def test_pause_and_resume_are_seen_in_the_state(running: Vm) -> None:
+    with running:
+        states = [running.state()]
+        running.pause()
+        states.append(running.state())
+        running.resume()
+        assert [*states, running.state()] == ["running", "paused", "running"]
+
+
+def test_death_in_a_call_is_named(running: Vm) -> None:
+    with running:
+        os.kill(running.pid, signal.SIGKILL)
+        with pytest.raises(VmmDied, match=r"qemu died \(killed by SIGKILL\) while query-status"):
+            running.state()
+
+
+def test_stopping_twice_is_no_error(running: Vm) -> None:
+    running.stop()
+    running.stop()
+    assert str(running.exit_status()) == "killed by SIGKILL"
+
+
+def test_what_qemu_does_not_do_is_one_sentence(running: Vm) -> None:
+    with running:
+        with pytest.raises(VmmError, match="only taps by name can be hot plugged"):
+            running.add_nic(NicConfig("n", MAC, 1, TapByFds((3,))))
+        assert isinstance(running, QemuVm)
+
+
+@pytest.mark.parametrize(
+    ("nic", "netdev"),
+    [
+        (TapByName("t"), "tap,id=n-backend,ifname=t,script=no,downscript=no,vhost=off,queues=2"),
+        (TapByFds((7, 8)), "tap,id=n-backend,fds=7:8,vhost=off"),
+        (VhostUserSocket(Path("/s")), "vhost-user,id=n-backend,chardev=n-socket,queues=2"),
+    ],
+    ids=["tap", "descriptors", "vhost-user"],
+)
+def test_netdev_counts_pairs(nic: TapByName, netdev: str) -> None:
+    words = nic_arguments(NicConfig("n", MAC, 2, nic))
+    assert words[words.index("-netdev") + 1] == netdev
+    assert f"mac={MAC},mq=on" in words[words.index("-device") + 1]
+
+
+def test_tap_of_one_pair_is_not_multi_queue() -> None:
+    words = " ".join(nic_arguments(NicConfig("n", MAC, 1, TapByName("t"))))
+    assert "queues=" not in words
+    assert "mq=off" in words
+
+
+@pytest.mark.parametrize(("asked", "given"), [(64, 256), (512, 512), (4096, 1024)])
+def test_ring_size_is_kept_within_qemus_bounds(asked: int, given: int) -> None:
+    assert device_options(NicConfig("n", MAC, 2, TapByName("t"), asked))["rx_queue_size"] == given
