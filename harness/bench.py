@@ -1,4 +1,4 @@
-"""What the suite costs: start of a VM, a whole test, frames accounted for. Run as ci/bench.
+"""What the suite costs: start of a VM, a whole test, frames accounted for; Linux guests. Run as ci/bench.
 
 Every figure is a median with minimum and maximum beside it, over runs that take turns between the builds, so
 that a machine whose speed drifts treats them alike. Nothing here passes or fails.
@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from harness import bench_linux
 from harness.errors import HarnessError
 from harness.guest.probe.image import build_image
 from harness.guest.probe.monitor import Monitor
@@ -31,6 +32,8 @@ FLOOD = 200_000
 FLOWS = 64
 
 Measurement = Callable[[Testbed], float]
+Figures = dict[tuple[str, str], list[float]]
+"""By title and build."""
 
 
 def first_answer(bed: Testbed) -> float:
@@ -77,9 +80,10 @@ MEASUREMENTS: dict[str, tuple[Measurement, int]] = {
 """Title, measurement, and how many times fewer it is repeated than asked for."""
 
 
-def measure(vmms: Sequence[Vmm], rounds: int, scratch: Scratch) -> dict[tuple[str, str], list[float]]:
-    """All figures, by title and build."""
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+def measure(vmms: Sequence[Vmm], rounds: int, scratch: Scratch) -> Figures:
+    """The figures with the probe guest."""
+    namespace.enter()
+    found: Figures = defaultdict(list)
     flows(FLOWS)  # scapy's import is no part of any figure
     for title, (measurement, fewer) in MEASUREMENTS.items():
         for _ in range(max(1, rounds // fewer)):
@@ -89,12 +93,12 @@ def measure(vmms: Sequence[Vmm], rounds: int, scratch: Scratch) -> dict[tuple[st
     return found
 
 
-def table(figures: dict[tuple[str, str], list[float]]) -> Table:
+def table(figures: Figures) -> Table:
     """The figures for people."""
     shown = Table("figure", "vmm", "runs", "min", "median", "max", box=None)
     for (title, name), values in figures.items():
         numbers = (min(values), statistics.median(values), max(values))
-        shown.add_row(title, name, str(len(values)), *(f"{number:,.1f}" for number in numbers))
+        shown.add_row(title, name, str(len(values)), *(f"{number:,.2f}" for number in numbers))
     return shown
 
 
@@ -107,14 +111,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--vmm", action="append", default=[], metavar="[NAME=]PATH", help="as the suite's --vmm"
     )
     parser.add_argument("--rounds", type=int, default=20, help="runs of each figure (default: 20)")
+    parser.add_argument(
+        "--linux", action="store_true", help="measure Linux guests instead: minutes, and it needs the network"
+    )
     options = parser.parse_args(arguments)
     try:
         namespace.become_root_in_user_namespace()
         vmms = find_vmms(options.vmm)
         scratch = Scratch()
         try:
-            namespace.enter()
-            figures = measure(vmms, options.rounds, scratch)
+            figures = (bench_linux.measure if options.linux else measure)(vmms, options.rounds, scratch)
         finally:
             scratch.close()
     except HarnessError as error:

@@ -19,12 +19,16 @@ from harness.guest.probe.features import MULTIQUEUE
 from harness.host.backend import NetworkBackend
 from harness.nic import Nic
 from harness.testbed import NicPlan, Testbed
-from harness.vmm.base import NicConfig, Vm
+from harness.vmm.base import NicConfig, Vm, VmConfig
 
 IDLE = 4
 """Guests that are kept for a later test: the usual NIC on each build of a usual run."""
 
 FIRST_NETWORK = IPv4Address("10.99.0.0")
+
+
+Plugged = tuple[NicConfig, NetworkBackend]
+"""A NIC, and what it is plugged into."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Wanted:
     vmm: str
     plans: tuple[NicPlan, ...]
     backend: str
-    kernel_options: str
+    kernel_options: str = ""
 
 
 @dataclass
@@ -45,7 +49,7 @@ class Machine:
     bed: Testbed
     vm: Vm
     guest: LinuxGuest
-    plugged: list[tuple[NicConfig, NetworkBackend]]
+    plugged: list[Plugged]
     served: int = 0
 
 
@@ -107,34 +111,40 @@ class LinuxMachines:
             return machine
         return None
 
-    def _boot(self, bed: Testbed, wanted: Wanted) -> Machine:
+    def vm_config(self, bed: Testbed, wanted: Wanted) -> tuple[VmConfig, list[Plugged]]:
+        """What to launch for such a guest, and its NICs under test; what they are plugged into is `bed`'s."""
         assert all(plan.features == MULTIQUEUE for plan in wanted.plans), "Linux negotiates as it likes"
+        make = bed.backend_maker(wanted.backend)
+        backends = [make(plan.pairs) for plan in wanted.plans]
+        configs = [bed.nic_config(plan, i, backends[i]) for i, plan in enumerate(wanted.plans)]
+        number = next(self._numbers)
+        address = FIRST_NETWORK + 4 * number + 2
+        management = ManagementTap(f"mgmt{number}", address)
+        bed.on_close(management.close)
+        config = linux_vm(
+            self.files,
+            configs,
+            management_nic(address, management.attachment),
+            cpus=max(plan.pairs for plan in wanted.plans),
+            kernel_options=wanted.kernel_options,
+        )
+        return config, list(zip(configs, backends, strict=True))
+
+    def _boot(self, bed: Testbed, wanted: Wanted) -> Machine:
         own = Testbed(bed.vmm, self._folder())
         try:
             own.syscalls = bed.syscalls
-            make = own.backend_maker(wanted.backend)
-            backends = [make(plan.pairs) for plan in wanted.plans]
-            configs = [own.nic_config(plan, i, backends[i]) for i, plan in enumerate(wanted.plans)]
-            number = next(self._numbers)
-            address = FIRST_NETWORK + 4 * number + 2
-            management = ManagementTap(f"mgmt{number}", address)
-            own.on_close(management.close)
-            config = linux_vm(
-                self.files,
-                configs,
-                management_nic(address, management.attachment),
-                cpus=max(plan.pairs for plan in wanted.plans),
-                kernel_options=wanted.kernel_options,
-            )
+            own.rules = bed.rules
+            config, plugged = self.vm_config(own, wanted)
             vm = own.launch(config)
             bed.vms.append(vm)
             bed.journal.add("vmm", f"{bed.vmm.name} started as process {vm.pid}")
-            for backend in backends:
+            for _, backend in plugged:
                 backend.adopt()
             guest = LinuxGuest.boot(vm, self.files.keys)
             own.on_close(guest.close)
             bed.journal.add("guest", "the Linux guest has booted")
-            return Machine(wanted, own, vm, guest, list(zip(configs, backends, strict=True)))
+            return Machine(wanted, own, vm, guest, plugged)
         except BaseException:  # an impatient user's interrupt too
             own.close()
             raise

@@ -27,6 +27,8 @@ from harness.guest.probe.device import VirtioDevice
 from harness.guest.probe.distortions import DISTORTIONS
 from harness.host.syscalls import Policy
 from harness.host.syscalls.mutants import MUTANTS
+from harness.host.vhost_user import mutants as vhost_user_mutants
+from harness.host.vhost_user.rules import Rule
 from harness.testbed import Testbed
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +37,7 @@ Wrong = Callable[[Testbed], None]
 
 
 def _all_mutants() -> dict[str, Wrong]:
-    """Every mutant by its name: calls that go wrong, and devices that are distorted."""
+    """Every mutant by its name: calls and vhost-user messages that go wrong, and devices that are distorted."""
 
     def with_policy(policy: Callable[[], Policy]) -> Wrong:
         return lambda bed: setattr(bed, "syscalls", policy())
@@ -43,8 +45,12 @@ def _all_mutants() -> dict[str, Wrong]:
     def with_device(device: Callable[..., VirtioDevice]) -> Wrong:
         return lambda bed: setattr(bed, "device", device)
 
+    def with_rules(rules: Callable[[int], Sequence[Rule]]) -> Wrong:
+        return lambda bed: setattr(bed, "rules", rules)
+
     calls = {known.name: with_policy(known.policy) for known in MUTANTS}
-    return calls | {known.name: with_device(known.device) for known in DISTORTIONS}
+    messages = {known.name: with_rules(known.rules) for known in vhost_user_mutants.MUTANTS}
+    return calls | messages | {known.name: with_device(known.device) for known in DISTORTIONS}
 
 
 def find_mutant(name: str) -> Wrong:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
+from harness.deadline import wait_until
+from harness.errors import DeadlineExceeded
 from harness.evidence.journal import Journal
 from harness.evidence.results import PairRow
 from harness.guest.driver import GuestDriver, Landed, Ledger
@@ -17,6 +19,8 @@ from harness.host.flows import UNCOUNTED, Flow, addresses, identified
 from harness.vmm.base import NicConfig, Vm
 
 KEPT_BATCHES = 16
+OUT_PATIENCE = 0.5
+"""Seconds in which a frame whose buffer came back to the guest shows up on the host."""
 
 
 @dataclass(frozen=True)
@@ -120,13 +124,22 @@ class Nic:
         frames = [flow.reply(source, identity) for flow, identity in zip(flows, identities, strict=True)]
         self.backend.capture()
         returned = self.driver.transmit(pair, frames)
-        sent = {addresses(frame): identity for frame, identity in zip(frames, identities, strict=True)}
-        for identity in identified(self.backend.capture(), sent):
-            self._ledger.arrived(pair, identity)
+        self._take(pair, dict(zip(map(addresses, frames), identities, strict=True)))
         landed = self._ledger.landed()
         self._journal.add("guest", f"sent {len(frames)} frames on pair {pair}: {returned} buffers came back")
         self._journal.landed(landed)
         return replace(landed, returned=returned)
+
+    def _take(self, pair: int, sent: Mapping[bytes, int]) -> None:
+        """Enter the frames that come out on the host, until all have, or the host's kernel had time enough."""
+
+        def all_out() -> bool:
+            for identity in identified(self.backend.capture(), sent):
+                self._ledger.arrived(pair, identity)
+            return not self._ledger.missing
+
+        with suppress(DeadlineExceeded):
+            wait_until("the guest's frames on the host", all_out, within=OUT_PATIENCE)
 
     def host(self) -> HostView:
         """The host's witness, now."""

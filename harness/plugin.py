@@ -17,11 +17,14 @@ from harness.errors import HarnessError
 from harness.evidence.collect import ATTRIBUTE, Collector, split_name, vmm_of
 from harness.evidence.judge import Judge
 from harness.evidence.matrix import matrix_text
+from harness.evidence.results import Shard
 from harness.host import namespace
+from harness.host.real_backends.find import given_programs, lacking
 from harness.linux_machines import LinuxMachines
 from harness.mutants import find_mutant
 from harness.scratch import Scratch
 from harness.session import DRIVER_NEEDS, Session, prepare
+from harness.shard import deal, parse_shard
 from harness.testbed import Testbed
 from harness.vmm.base import Vmm
 
@@ -33,6 +36,7 @@ MARKERS = (
     "slow: takes seconds, not a fraction of one",
     "needs(*what): what the host must be able to do for the test, as Capabilities calls it: snapshot",
     "only_on(kind, reason): a test about options that only one kind of VMM has",
+    "legacy: the writers that a test is crossed with are the older builds (--legacy-vmm)",
     "backends(*names): the network backends that a test is crossed with (default: tap)",
 )
 
@@ -55,6 +59,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a VMM to judge: a cloud-hypervisor or qemu-system-x86_64 binary, or [NAME=]release:vX.Y[@sha256:...] "
         "to download a cloud-hypervisor release; may be given several times, each is a column of the matrix "
         "(default: the cloud-hypervisor on PATH, if there is one, and QEMU as the reference)",
+    )
+    group.addoption(
+        "--legacy-vmm",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="an older build, given as for --vmm: the builds under test must go on from its snapshots, which hold "
+        "no count, with all pairs active; may be given several times",
     )
     for what, kind in (("kernel", "kernel"), ("image", "initramfs")):
         group.addoption(
@@ -83,11 +95,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="make every VMM wrong from outside: one of those that ci/mutants lists",
     )
     group.addoption(
+        "--backend-binary",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="a vhost-user back end that no package has: vhost_user_net=PATH, cloud-hypervisor's own",
+    )
+    group.addoption(
         "--steps",
         type=int,
         default=400,
         metavar="N",
         help="length of the random walks (default: 400; thousands for a night)",
+    )
+    group.addoption(
+        "--shard",
+        default=None,
+        metavar="K/N",
+        help="run the K-th of N shares of the suite, the others elsewhere; ci/merge puts the results together",
     )
     group.addoption(
         "--seed",
@@ -119,13 +144,23 @@ def pytest_configure(config: pytest.Config) -> None:
             config.stash[_session] = Session.unpack(config.workerinput["conformance"])  # type: ignore[attr-defined]
         else:
             option = config.option
-            session = prepare(option.vmm, option.seed, scratch, option.guest_kernel, option.guest_image)
+            session = prepare(
+                option.vmm,
+                option.seed,
+                scratch,
+                option.guest_kernel,
+                option.guest_image,
+                option.legacy_vmm,
+            )
             if not config.option.collectonly:
                 collector = Collector(Path(config.option.report), config.invocation_params.args)
                 config.stash[_collector] = collector
                 config.pluginmanager.register(_Listener(collector))
                 session = replace(session, evidence=collector.store.folder)
             config.stash[_session] = session
+        if config.option.shard is not None:
+            parse_shard(config.option.shard)
+        given_programs(config.option.backend_binary)
         if config.option.mutant is not None:
             find_mutant(config.option.mutant)  # an unknown one is said now, not by every test
         config.stash[_judge] = Judge(config.stash[_session], full=config.option.bundle == "full")
@@ -189,9 +224,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Cross each test with the builds, and with the drivers and backends that it declares."""
-    if "vmm" in metafunc.fixturenames:
-        metafunc.parametrize("vmm", [vmm.name for vmm in metafunc.config.stash[_session].vmms], indirect=True)
+    """Cross each test with the builds, and with the drivers and backends that it declares.
+
+    One that has a `writer` is crossed with every pair of builds of one kind.
+    """
+    session = metafunc.config.stash[_session]
+    if "writer" in metafunc.fixturenames:
+        legacy = metafunc.definition.get_closest_marker("legacy") is not None
+        crossed = session.writers(legacy=legacy)
+        names = [f"{vmm}-from-{writer or 'none'}" for vmm, writer in crossed]
+        metafunc.parametrize(("vmm", "writer"), crossed, indirect=True, ids=names)
+    elif "vmm" in metafunc.fixturenames:
+        metafunc.parametrize("vmm", [vmm.name for vmm in session.vmms], indirect=True)
     for dimension, default in (("driver", "probe"), ("backend", "tap")):
         if dimension in metafunc.fixturenames:
             mark = metafunc.definition.get_closest_marker(f"{dimension}s")
@@ -200,13 +244,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Note what the run sets out to do, so that what is not run can be named."""
+    """Take the shard that was asked for, and note what the run sets out to do, so that gaps can be named."""
     collector = config.stash.get(_collector, None)
+    if config.option.shard is not None:
+        items[:], shard = deal(items, _name, *parse_shard(config.option.shard))
+        if collector is not None:
+            collector.shard = shard
+        elif _is_worker(config):
+            config.workeroutput["shard"] = (shard.tests, shard.digest)  # type: ignore[attr-defined]
     for item in items if collector is not None else []:
-        parameters = getattr(getattr(item, "callspec", None), "params", {})
-        if "vmm" in parameters:
+        test, vmm = _name(item)
+        if vmm:
             assert collector is not None
-            collector.select(split_name(item.nodeid, parameters["vmm"]), parameters["vmm"])
+            collector.select(test, vmm)
+
+
+def _name(item: pytest.Item) -> tuple[str, str]:
+    """A test's name without its VMM, and the VMM; none is told by an empty one."""
+    vmm = getattr(getattr(item, "callspec", None), "params", {}).get("vmm", "")
+    return (split_name(item.nodeid, vmm) if vmm else item.nodeid), vmm
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
@@ -238,10 +294,13 @@ def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Count what a worker left out on request, once: all of them leave out the same."""
+    """Take over what a worker collected, once: all of them left out the same, and dealt the same shard."""
     collector = node.config.stash.get(_collector, None)
+    told = getattr(node, "workeroutput", {})
     if collector is not None and not collector.deselected:
-        collector.deselect(getattr(node, "workeroutput", {}).get("deselected", 0))
+        collector.deselect(told.get("deselected", 0))
+    if collector is not None and "shard" in told:
+        collector.shard = Shard(*parse_shard(node.config.option.shard), *told["shard"])
 
 
 # Verdicts
@@ -287,6 +346,14 @@ def vmm(request: pytest.FixtureRequest) -> Vmm:
 
 
 @pytest.fixture
+def writer(request: pytest.FixtureRequest, vmm: Vmm) -> Vmm:
+    """The build on which the test's VM begins its life, to go on under the one that is judged."""
+    if request.param is None:
+        pytest.skip(f"no older build of {vmm.kind} was given: --legacy-vmm NAME=PATH")
+    return request.config.stash[_session].vmm(request.param)
+
+
+@pytest.fixture
 def driver(request: pytest.FixtureRequest, vmm: Vmm) -> str:
     """The guest driver under which the test runs. Skips what this host cannot run, with the way out."""
     session = request.config.stash[_session]
@@ -302,7 +369,10 @@ def driver(request: pytest.FixtureRequest, vmm: Vmm) -> str:
 
 @pytest.fixture
 def backend(request: pytest.FixtureRequest) -> str:
-    """The network backend of the NIC under test."""
+    """The network backend of the NIC under test. Skips a back end that is not to be had, with the way out."""
+    programs = given_programs(request.config.option.backend_binary)
+    if (reason := lacking(request.param, programs)) is not None:
+        pytest.skip(reason)
     return str(request.param)
 
 
@@ -319,5 +389,6 @@ def testbed(request: pytest.FixtureRequest, vmm: Vmm) -> Iterator[Testbed]:
     with Testbed(vmm, stash[_scratch].folder(), stash.get(_linux, None)) as bed:
         if request.config.option.mutant is not None:
             find_mutant(request.config.option.mutant)(bed)
+        bed.backend_programs = given_programs(request.config.option.backend_binary)
         request.node.stash[_testbed] = bed
         yield bed

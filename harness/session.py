@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 
 from harness.capability import Capabilities, capabilities
-from harness.errors import DeadlineExceeded, Unavailable
+from harness.errors import BadInput, DeadlineExceeded, Unavailable
 from harness.guest.linux.image import LinuxImage, linux_image
 from harness.host import tun
 from harness.scratch import Scratch
@@ -33,10 +33,23 @@ class Session:
     linux: LinuxImage | None = None
     no_linux: str = ""
     """Why there is no Linux image, where a build could boot it."""
+    legacy: tuple[Vmm, ...] = ()
+    """Older builds, which only write snapshots."""
 
     def vmm(self, name: str) -> Vmm:
         """The build of that name."""
-        return next(vmm for vmm in self.vmms if vmm.name == name)
+        return next(vmm for vmm in (*self.vmms, *self.legacy) if vmm.name == name)
+
+    def writers(self, *, legacy: bool) -> list[tuple[str, str | None]]:
+        """Each build under test with each that writes snapshots for it, by name; None where there is none.
+
+        Those are the builds under test themselves, or the older ones that were given.
+        """
+        crossed: list[tuple[str, str | None]] = []
+        for vmm in self.vmms:
+            others = [other for other in (self.legacy if legacy else self.vmms) if other.kind == vmm.kind]
+            crossed += [(vmm.name, other.name) for other in others] or [(vmm.name, None)]
+        return crossed
 
     def random(self, what: str) -> Random:
         """A source of random choices for one test, the same for the same seed on every worker and build."""
@@ -59,16 +72,19 @@ def prepare(
     scratch: Scratch,
     kernel: Path | None = None,
     initramfs: Path | None = None,
+    legacy: Sequence[str] = (),
 ) -> Session:
     """Find the builds and try what they can do here. Raises BadInput or Unavailable, in one sentence.
 
     `kernel` and `initramfs` are the user's own for the Linux guest. Its image is made here, where the network is.
+    `legacy` names older builds as `asked` names those under test.
     """
     _check_rights()
     vmms = tuple(find_vmms(asked))
+    older = _older(legacy, vmms)
     abilities = {vmm.name: capabilities(vmm, scratch.folder) for vmm in vmms}
     chosen = random.SystemRandom().randrange(1 << 32) if seed is None else seed
-    session = Session(vmms, abilities, chosen)
+    session = Session(vmms, abilities, chosen, legacy=older)
     bootable = any(ability.linux_guest.works for ability in abilities.values())
     if not (bootable or kernel or initramfs):
         return replace(session, no_linux="none of the builds under test runs a Linux guest on this host")
@@ -76,6 +92,14 @@ def prepare(
         return replace(session, linux=linux_image(kernel, initramfs))
     except (Unavailable, DeadlineExceeded) as error:
         return replace(session, no_linux=str(error))
+
+
+def _older(asked: Sequence[str], beside: Sequence[Vmm]) -> tuple[Vmm, ...]:
+    found = tuple(find_vmms(asked)) if asked else ()
+    names = {vmm.name for vmm in beside}
+    if twice := next((vmm.name for vmm in found if vmm.name in names), None):
+        raise BadInput(f"--legacy-vmm {twice}: a build under test has this name: choose another, NAME=PATH")
+    return found
 
 
 def _check_rights() -> None:

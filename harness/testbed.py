@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,8 +23,13 @@ from harness.guest.probe.monitor import Monitor
 from harness.guest.probe.net import VirtioNet
 from harness.guest.probe.pci import Function
 from harness.host.backend import NetworkBackend
+from harness.host.real_backends.testpmd import Testpmd
+from harness.host.real_backends.vhost_user_net import VhostUserNet
 from harness.host.syscalls import Policy
 from harness.host.tap import HandedTap, Tap, VmmTap
+from harness.host.vhost_user.offer import MIGRATABLE, Offer
+from harness.host.vhost_user.rules import Rule
+from harness.host.vhost_user_backend import VhostUser
 from harness.nic import Nic
 from harness.vmm.base import Launch, NicConfig, Vm, VmConfig, Vmm
 
@@ -66,6 +71,10 @@ class Testbed:
         """What the probe guest's driver takes its device for; a mutant puts something else here."""
         self.syscalls: Policy | None = None
         """Who judges the TUNSETQUEUE calls of the VMs launched from here on, if anybody."""
+        self.rules: Callable[[int], Sequence[Rule]] = lambda pairs: ()
+        """What alters the messages to the vhost-user back ends made from here on, for NICs of that many pairs."""
+        self.backend_programs: Mapping[str, Path] = {}
+        """Programs of real vhost-user back ends, by name."""
         self.journal = Journal()
         self.vms: list[Vm] = []
         self.nics: list[Nic] = []
@@ -92,6 +101,33 @@ class Testbed:
         tap = kind(f"mq{next(_tap_numbers)}", pairs)
         self._undo.callback(tap.close)
         return tap
+
+    def vhost_user(self, pairs: int, offer: Offer | None = None, *, server: bool = False) -> VhostUser:
+        """A fresh vhost-user back end for a NIC of `pairs` pairs; where the VMM is the `server`, it connects there.
+
+        By default it can be migrated, and goes on where the guest's rings stand, whatever base the VMM names.
+        """
+        offer = offer or Offer(pairs, resume_at_used=True).plus(*MIGRATABLE)
+        end = VhostUser(self.fresh_folder("socket"), offer, server=server, rules=self.rules(pairs))
+        self._undo.callback(end.close)
+        return end
+
+    def another(self, backend: NetworkBackend, pairs: int) -> NetworkBackend:
+        """A fresh network backend of the same kind."""
+        return self.tap(pairs, type(backend)) if isinstance(backend, Tap) else self.vhost_user(pairs)
+
+    def testpmd(self, pairs: int) -> Testpmd:
+        """DPDK's testpmd as back end for a NIC of `pairs` pairs."""
+        end = Testpmd(self.fresh_folder("testpmd"), pairs)
+        self._undo.callback(end.close)
+        return end
+
+    def vhost_user_net(self, pairs: int) -> VhostUserNet:
+        """cloud-hypervisor's own back end, on a fresh tap, for a NIC of `pairs` pairs."""
+        program = self.backend_programs[VhostUserNet.name]
+        end = VhostUserNet(program, f"mq{next(_tap_numbers)}", self.fresh_folder("backend"), pairs)
+        self._undo.callback(end.close)
+        return end
 
     @staticmethod
     def nic_config(plan: NicPlan, number: int, backend: NetworkBackend) -> NicConfig:
@@ -148,7 +184,7 @@ class Testbed:
         configs = tuple(self.nic_config(plan, i, backends[i]) for i, plan in enumerate(plans))
         vm = self.launch(VmConfig(self.image, configs, memory_mib=PROBE_MEMORY_MIB))
         for plugged in backends:
-            plugged.adopt()
+            self._adopt(plugged, vm)
         memory = vm.guest_memory()
         self._undo.callback(memory.close)
         monitor = Monitor(vm.serial, memory, memory.size)
@@ -159,6 +195,15 @@ class Testbed:
             driver = ProbeDriver(net, plan.features, pairs=plan.set_up)
             self.nics.append(Nic(vm, configs[i], driver, backends[i], self.journal))
         return self.nics[-len(plans) :]
+
+    @staticmethod
+    def _adopt(backend: NetworkBackend, vm: Vm) -> None:
+        """Let a backend find the VMM. Raises VmmDied where the VMM ended over it."""
+        try:
+            backend.adopt()
+        except DeadlineExceeded:
+            vm.check_alive("it was awaited on its network backend")
+            raise
 
     @staticmethod
     def raw(nic: Nic) -> VirtioNet:
@@ -217,5 +262,10 @@ _BACKENDS: dict[str, Callable[[Testbed], Callable[[int], NetworkBackend]]] = {
     "tap": lambda bed: bed.tap,
     "tap-fd": lambda bed: lambda pairs: bed.tap(pairs, HandedTap),
     "tap-of-vmm": lambda bed: lambda pairs: bed.tap(pairs, VmmTap),
+    "vhost-user": lambda bed: bed.vhost_user,
+    Testpmd.name: lambda bed: bed.testpmd,
+    VhostUserNet.name: lambda bed: bed.vhost_user_net,
+    "vhost-user-server": lambda bed: lambda pairs: bed.vhost_user(pairs, server=True),
 }
-"""Network backends by the names that tests use: a tap made before, one handed over open, one made by the VMM."""
+"""Network backends by the names that tests use: a tap made before, one handed over open, one made by the VMM; the
+instrumented vhost-user back end, to which the VMM connects, or which connects to the VMM; real back ends."""

@@ -41,7 +41,8 @@ def test_counters_above_the_count_stand_still(nic: Nic, guest: LinuxGuest, pairs
     assert nic.receive(flows(64)).whole
     at_first = guest.received(nic.config.id).per_queue
     assert nic.set_pairs(pairs)
-    assert nic.receive(flows(64)).whole
+    landed = nic.receive(flows(64))
+    assert landed.whole, landed
     assert nic.set_pairs(4)
     later = guest.received(nic.config.id).per_queue
     assert later[pairs:] == at_first[pairs:]

@@ -16,7 +16,8 @@ def test_kernel_has_nothing_to_complain_of(nic: Nic, guest: LinuxGuest) -> None:
     mark = guest.mark_log()
     for pairs in (1, 3, 2, 4):
         assert nic.set_pairs(pairs)
-        assert nic.receive(flows(64)).whole
+        landed = nic.receive(flows(64))
+        assert landed.whole, landed
     nic.reset()
     assert guest.complaints(mark) == []
     guest.check("echo '<4>a warning' > /dev/kmsg")

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.backends("tap", "vhost-user")
 @pytest.mark.issue_8306
 @pytest.mark.drivers("probe", "linux")
 @pytest.mark.parametrize("pairs", [1, 2, 3, 4])
-@requirement("NET-SNAP-04")
+@requirement("NET-SNAP-04", "VU-15")
 def test_pause_and_resume_keep_the_count(nic: Nic, pairs: int) -> None:
     """Host and frames are at n after a resume, without any new command."""
     assert nic.set_pairs(pairs)

@@ -1,11 +1,11 @@
 """What each transition in a device's life does to the count, and that all three witnesses agree on it."""
 
+from collections.abc import Sequence
 from random import Random
 
 import pytest
 
-from harness.host.flows import flows
-from harness.lifecycle import TRANSITIONS, Transition
+from harness.lifecycle import TRANSITIONS, Transition, check
 from harness.nic import Nic
 from harness.requirements import requirement
 from harness.testbed import Testbed
@@ -21,13 +21,6 @@ each_transition = pytest.mark.parametrize(
 )
 HERE = [step for step in TRANSITIONS if step.need is None]
 """Transitions that need nothing of the host."""
-
-
-def check(nic: Nic, count: int) -> None:
-    """The invariant: guest, host and frames name the first `count` pairs, and no frame is missing."""
-    landed = nic.receive(flows(64))
-    assert landed.whole, landed
-    assert landed.pairs == nic.host().pairs == nic.driver.believed_pairs == set(range(count)), landed
 
 
 @each_transition
@@ -54,15 +47,28 @@ def test_reset_after_a_transition(testbed: Testbed, nic: Nic, transition: Transi
     check(nic, 4)
 
 
-@pytest.mark.slow
-@requirement("NET-RST-02", "NET-SNAP-04", "NET-RST-06")
-def test_random_chain_of_transitions(testbed: Testbed, nic: Nic, rng: Random) -> None:
-    """Counts and transitions in any order: after each step the witnesses agree on what should be in force."""
+def walk(bed: Testbed, nic: Nic, rng: Random, steps: Sequence[Transition]) -> None:
+    """Counts and these transitions in any order: after each step the witnesses agree on what should be in force."""
     count = 1
-    for step in rng.choices(HERE, k=8):
+    for step in steps:
         if rng.random() < 0.7:
             count = rng.randint(1, 4)
             assert nic.set_pairs(count)
-        step.run(testbed, nic)
+        step.run(bed, nic)
         count = step.expected(count)
         check(nic, count)
+
+
+@pytest.mark.slow
+@requirement("NET-RST-02", "NET-SNAP-04", "NET-RST-06")
+def test_random_chain_of_transitions(testbed: Testbed, nic: Nic, rng: Random) -> None:
+    """A walk through what needs nothing of the host."""
+    walk(testbed, nic, rng, rng.choices(HERE, k=8))
+
+
+@pytest.mark.slow
+@pytest.mark.needs("snapshot")
+@requirement("NET-RST-02", "NET-SNAP-01", "NET-SNAP-02", "NET-SNAP-04", "NET-RST-06")
+def test_random_chain_with_restores(testbed: Testbed, nic: Nic, rng: Random) -> None:
+    """A walk through all transitions, restores and migrations among them."""
+    walk(testbed, nic, rng, rng.choices(TRANSITIONS, k=12))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.evidence.results import NotRun, Result, Run, VmmInfo, from_dict, utc_now
+from harness.evidence.results import NotRun, Result, Run, Shard, VmmInfo, from_dict, utc_now
 from harness.evidence.store import RunStore
 from harness.session import Session
 
@@ -44,6 +44,8 @@ class Collector:
         self._selected: dict[tuple[str, str], NotRun] = {}
         self.deselected = 0
         """How many tests were left out on request."""
+        self.shard: Shard | None = None
+        """The share of the suite that the run is about, if not all of it."""
 
     def select(self, test: str, vmm: str) -> None:
         """Enter a test that the run sets out to do."""
@@ -82,6 +84,7 @@ class Collector:
             complete=complete,
             selected=max(len(self._selected), len(self._results)),
             deselected=self.deselected,
+            shard=self.shard,
             not_run=tuple(entry for key, entry in self._selected.items() if key not in self._results),
         )
 

@@ -105,6 +105,9 @@ def whole(run: Run, names: Sequence[str]) -> Iterator[Finding]:
     """What makes a run unfit to be judged by: parts of it are missing."""
     if not run.complete:
         yield Finding(Kind.PROBLEM, "", "", "the run was stopped before its end")
+    if run.shard:
+        text = f"this is shard {run.shard.number} of {run.shard.of}: put all together with ci/merge"
+        yield Finding(Kind.PROBLEM, "", "", text)
     if run.deselected:
         yield Finding(Kind.PROBLEM, "", "", f"{run.deselected} tests were left out by the run's options")
     if (missing := run.selected - len(run.results) - len(run.not_run)) > 0:

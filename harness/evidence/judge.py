@@ -57,9 +57,16 @@ def requirements_of(item: pytest.Item) -> tuple[str, ...]:
     return tuple(dict.fromkeys(row for mark in item.iter_markers("requirement") for row in mark.args))
 
 
-def rerun_line(nodeid: str, vmm: Vmm, session: Session) -> str:
-    """The shell line that repeats one test on one build, with the same random choices."""
-    return shlex.join(["pytest", nodeid, "--vmm", f"{vmm.name}={vmm.path}", "--seed", str(session.seed)])
+def rerun_line(nodeid: str, vmm: Vmm, session: Session, writer: str | None = None) -> str:
+    """The shell line that repeats one test on one build, with the same random choices.
+
+    `writer` names the other build that the test is crossed with.
+    """
+    words = ["pytest", nodeid, "--vmm", f"{vmm.name}={vmm.path}"]
+    if writer is not None and writer != vmm.name:
+        other = session.vmm(writer)
+        words += ["--legacy-vmm" if other in session.legacy else "--vmm", f"{other.name}={other.path}"]
+    return shlex.join([*words, "--seed", str(session.seed)])
 
 
 class Judge:
@@ -86,7 +93,7 @@ class Judge:
             return None
         vmm = self._session.vmm(parameters["vmm"])
         rows, disagreement = _witnesses(testbed)
-        rerun = rerun_line(item.nodeid, vmm, self._session)
+        rerun = rerun_line(item.nodeid, vmm, self._session, parameters.get("writer"))
         if verdict.is_bad:
             if isinstance(error, HarnessError):
                 report.longrepr = str(error)  # it is one sentence already; a traceback would bury it

@@ -113,6 +113,17 @@ class NotRun(msgspec.Struct, frozen=True):
     vmm: str
 
 
+class Shard(msgspec.Struct, frozen=True):
+    """Which share of the suite a run was about (`--shard`), and what the whole is."""
+
+    number: int
+    of: int
+    tests: int
+    """How many the whole suite has, one per VMM."""
+    digest: str
+    """Of their names: shards of one suite have the same."""
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One run of the suite, as `results.json` holds it."""
 
@@ -135,12 +146,18 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     not_run: tuple[NotRun, ...] = ()
     folder: str = ""
     """The run's folder, relative to the report folder. `Result.bundle` is relative to it."""
+    shard: Shard | None = None
+    """None if the run was about the whole suite. A shard alone is never the whole suite: see merge.py."""
 
     @property
     def everything_ran(self) -> bool:
         """Whether every test of the suite has a verdict, be it a skip."""
         return (
-            self.complete and not self.not_run and not self.deselected and len(self.results) >= self.selected
+            self.complete
+            and self.shard is None
+            and not self.not_run
+            and not self.deselected
+            and len(self.results) >= self.selected
         )
 
     def names(self) -> tuple[str, ...]:

@@ -46,6 +46,8 @@ def not_everything(run: Run) -> str:
         reasons.append("the run was stopped before its end")
     if (missing := max(run.selected - len(run.results), len(run.not_run))) > 0:
         reasons.append(f"{missing} of {run.selected} selected tests have no result")
+    if run.shard:
+        reasons.append(f"it is shard {run.shard.number} of {run.shard.of}")
     if run.deselected:
         reasons.append(f"{run.deselected} tests were left out by its options")
     return "; ".join(reasons) + "."

@@ -10,11 +10,10 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cmp_to_key
+from functools import cmp_to_key, partial
 from pathlib import Path
 
 from pyroute2 import IPRoute
@@ -38,6 +37,8 @@ EVENT_BYTES = 16 << 20
 CAPTURE_BYTES = 32 << 20
 """How much of what the guest sends the kernel keeps for us between two looks."""
 _NAME_LIMIT = 15
+TAKEN_WITHIN = 5.0
+"""Seconds in which an interface whose queue is full must take another frame."""
 MADE_WITHIN = 5.0
 """Seconds in which a VMM makes its own tap."""
 
@@ -109,7 +110,7 @@ class Tap:
             # subscribed before the interface is there: the kernel reports each change once, and only while it is up
             self._events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
             undo.callback(self._events.close)
-            self._events.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, EVENT_BYTES)
+            _enlarge(self._events, EVENT_BYTES)
             self._events.bind((0, RTMGRP_LINK))
             self.attachment = self._make(undo)
             self._undo = undo.pop_all()
@@ -130,12 +131,13 @@ class Tap:
         """Put the interface up and get hold of both ends of its wire."""
         self.index: int = self._links.link_lookup(ifname=self.name)[0]
         self._links.link("set", index=self.index, state="up")
+        self._state = Path(f"/sys/class/net/{self.name}/operstate")
         self._sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         undo.callback(self._sender.close)
         self._sender.bind((self.name, 0))
         self._receiver = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
         undo.callback(self._receiver.close)
-        self._receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, CAPTURE_BYTES)
+        _enlarge(self._receiver, CAPTURE_BYTES)
         self._receiver.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
         self._receiver.bind((self.name, ETH_P_ALL))
 
@@ -212,17 +214,40 @@ class Tap:
     # Frames
 
     def inject(self, frames: Sequence[bytes]) -> None:
-        """Put Ethernet frames on the wire towards the guest, in order. The kernel chooses their queue."""
-        send = self._sender.send
-        for frame in frames:
-            while True:
-                try:
-                    send(frame)
-                    break
-                except OSError as error:
-                    if error.errno != errno.ENOBUFS:
-                        raise
-                    time.sleep(0)  # the queue of the interface is full: let the VMM run
+        """Put Ethernet frames on the wire towards the guest, in order. The kernel chooses their queue.
+
+        Raises DeadlineExceeded if the interface takes none for a while, which it does unless it is stopped.
+        """
+        if self._state.read_text() != "up\n":
+            wait_until(f"the link of the tap {self.name} to be ready", self._ready, within=TAKEN_WITHIN)
+        for sent, frame in enumerate(frames):
+            if not self._send(frame):
+                wait_until(
+                    f"the tap {self.name} to take one more of {len(frames)} frames",
+                    partial(self._send, frame),
+                    within=TAKEN_WITHIN,
+                    every=0,
+                    last=partial("it took {}".format, sent),
+                )
+
+    def _ready(self) -> bool:
+        """Whether frames are let through, or are lost for good because nobody holds a queue.
+
+        The kernel's link watch comes around some time after the first queue was attached. Until then the interface
+        drops every frame without a trace (its queueing discipline is `noop`).
+        """
+        (link,) = self._links.get_links(self.index)
+        return not link.get_attr("IFLA_CARRIER") or link.get_attr("IFLA_QDISC") != "noop"
+
+    def _send(self, frame: bytes) -> bool:
+        """Whether the interface took the frame: it takes none while its queue is full."""
+        try:
+            self._sender.send(frame)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            return False
+        return True
 
     def capture(self) -> list[bytes]:
         """What the guest sent since the last call."""
@@ -246,12 +271,27 @@ class HandedTap(Tap):
 
     def _make(self, undo: ExitStack) -> Attachment:
         self.descriptors: list[int] = []
+        undo.callback(self._close_descriptors)
+        self._open_descriptors()
+        self._open(undo)
+        return TapByFds(tuple(self.descriptors))
+
+    def renew(self) -> TapByFds:
+        """Open the queues anew, and give those up that were handed over before: for a VMM that takes over."""
+        before, self.descriptors = self.descriptors, []
+        self._open_descriptors()
+        for fd in before:
+            os.close(fd)
+        return TapByFds(tuple(self.descriptors))
+
+    def _open_descriptors(self) -> None:
         with _explained():
             for _ in range(self.pairs):
                 self.descriptors.append(tun.open_queue(self.name, multi_queue=self.pairs > 1))
-                undo.callback(os.close, self.descriptors[-1])
-        self._open(undo)
-        return TapByFds(tuple(self.descriptors))
+
+    def _close_descriptors(self) -> None:
+        while self.descriptors:
+            os.close(self.descriptors.pop())
 
     def _each(self, pid: int) -> list[bool]:
         return [not tun.interface_of(fd)[1] & tun.IFF_DETACH_QUEUE for fd in self.descriptors]
@@ -271,6 +311,14 @@ class VmmTap(Tap):
             within=MADE_WITHIN,
         )
         self._open(self._undo)
+
+
+def _enlarge(receiver: socket.socket, size: int) -> None:
+    """Ask for a receive buffer; in a user namespace the kernel grants no more than net.core.rmem_max."""
+    try:
+        receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, size)
+    except PermissionError:
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
 
 @contextmanager

@@ -150,6 +150,14 @@ class Vm(ABC):
         """Write a paused VM's state into an empty, existing folder."""
 
     @abstractmethod
+    def send_migration(self, place: Path, *, local: bool) -> None:
+        """Hand the running VM over to the VMM that receives at this UNIX socket (see `Vmm.receive_migration`).
+
+        `local`: guest memory is handed over as a descriptor, not copied. Returns once this process has ended.
+        Raises VmmError if the migration failed; then the VM runs on here.
+        """
+
+    @abstractmethod
     def guest_memory(self) -> GuestMemory:
         """The guest's RAM, mapped into this process. Valid until the machine is reset (see `await_reset`)."""
 
@@ -177,11 +185,30 @@ class Vm(ABC):
         self.stop()
 
 
+class Incoming(ABC):
+    """A VMM that listens at the UNIX socket `place` for a VM to be migrated to it, and has none yet."""
+
+    def __init__(self, place: Path, process: VmmProcess) -> None:
+        self.place = place
+        self.process = process
+
+    @abstractmethod
+    def arrived(self) -> Vm:
+        """Wait until the VM is here, in the state that it had. Raises VmmError or VmmDied if it does not come."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End the process, whether the VM has arrived or not."""
+
+
 class Vmm(ABC):
     """A program under test: one build, known by a name in the matrix."""
 
     kind: str
     """`cloud-hypervisor` or `qemu`."""
+
+    takes_attachments_along: bool
+    """Whether a VM that is migrated tells the destination what its NICs are plugged into; else it is told anew."""
 
     def __init__(self, name: str, path: Path, version: str) -> None:
         self.name = name
@@ -209,6 +236,25 @@ class Vmm(ABC):
     @abstractmethod
     def restore(self, snapshot: Path, config: VmConfig, launch: Launch) -> Vm:
         """Start a VM from a snapshot that `Vm.snapshot` wrote. It is left paused."""
+
+    @abstractmethod
+    def receive_migration(self, place: Path, config: VmConfig, launch: Launch) -> Incoming:
+        """Start a process that waits at a UNIX socket, made at `place`, for a VM of this configuration."""
+
+    @abstractmethod
+    def recorded(self, snapshot: Path, nic: NicConfig) -> Mapping[str, Any]:
+        """What a snapshot holds of this NIC's own state: values by the names of its fields, whatever they mean.
+
+        Raises VmmError if the snapshot is not in a form that is known.
+        """
+
+    @abstractmethod
+    def rerecord(self, snapshot: Path, nic: NicConfig, changes: Mapping[str, Any]) -> None:
+        """Write other values into the fields that `recorded` names; None removes a field."""
+
+    @abstractmethod
+    def saved_devices(self, snapshot: Path) -> Mapping[str, Any]:
+        """The saved state of every device, by a name that is the same in each snapshot of one VM: for comparison."""
 
     def require(self, condition: bool, sentence: str) -> None:
         """Raise VmmError unless `condition`: for requests that this VMM cannot express."""

@@ -8,32 +8,33 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from harness.deadline import PACE, wait_until
-from harness.errors import DeadlineExceeded, VmmError
+from harness.errors import DeadlineExceeded, VmmDied, VmmError
 from harness.guest.memory import GuestMemory, map_shared_memory
-from harness.vmm.base import Launch, NicConfig, TapByFds, TapByName, VhostUserSocket, Vm, VmConfig, Vmm
+from harness.vmm.base import (
+    Launch,
+    NicConfig,
+    TapByFds,
+    TapByName,
+    VhostUserSocket,
+    Vm,
+    VmConfig,
+    Vmm,
+)
+from harness.vmm.cloud_hypervisor_files import SERIAL, Event, Files
+from harness.vmm.cloud_hypervisor_migration import CloudHypervisorIncoming, connect
+from harness.vmm.cloud_hypervisor_state import ComponentState, components
 from harness.vmm.process import VmmProcess
 from harness.vmm.serial import SerialPort
 
 START_PATIENCE = 10.0
 CALL_PATIENCE = 20.0
-
-
-@dataclass(frozen=True)
-class Event:
-    """One entry of the event monitor: `seconds` since the VMM started, source, event, properties."""
-
-    seconds: float
-    source: str
-    event: str
-    properties: dict[str, Any] | None
 
 
 def net_option(nic: NicConfig) -> str:
@@ -52,22 +53,12 @@ def _descriptors(nics: Sequence[NicConfig]) -> list[int]:
     return [fd for nic in nics if isinstance(nic.attachment, TapByFds) for fd in nic.attachment.fds]
 
 
-def _connect(path: Path) -> socket.socket | None:
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.connect(str(path))
-    except (FileNotFoundError, ConnectionRefusedError):
-        connection.close()
-        return None
-    return connection
-
-
 class CloudHypervisorVm(Vm):
     """A running cloud-hypervisor."""
 
     vmm: CloudHypervisor
 
-    def __init__(self, vmm: CloudHypervisor, config: VmConfig, process: VmmProcess, files: _Files) -> None:
+    def __init__(self, vmm: CloudHypervisor, config: VmConfig, process: VmmProcess, files: Files) -> None:
         self._files = files
         self._http = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(files.api), verify=False),
@@ -81,7 +72,7 @@ class CloudHypervisorVm(Vm):
         """The connected serial port: it exists once the VM was built, or never if the VMM refused its arguments."""
 
         def connected() -> socket.socket | None:
-            if (connection := _connect(path)) is None and (status := process.exit_status()) is not None:
+            if (connection := connect(path)) is None and (status := process.exit_status()) is not None:
                 raise process.died(vmm.name, status, "at start")
             return connection
 
@@ -168,7 +159,7 @@ class CloudHypervisorVm(Vm):
         self.serial.close()
         connection = wait_until(
             f"{self.vmm.name} to open its serial socket again after a reset",
-            lambda: _connect(self._files.serial),
+            lambda: connect(self._files.serial),
             within=START_PATIENCE,
             last=lambda: self.process.tail(2),
         )
@@ -201,22 +192,41 @@ class CloudHypervisorVm(Vm):
     def snapshot(self, folder: Path) -> None:
         self.call("PUT", "vm.snapshot", {"destination_url": f"file://{folder}"})
 
+    def await_restored(self) -> None:
+        """Wait until the state is loaded: requests are answered after it. Raises what became of a VMM that failed."""
+        try:
+            state = self.state()
+        except VmmDied:
+            raise
+        except VmmError as error:
+            self._settle()
+            self.check_alive("restoring a snapshot")
+            raise VmmError(f"{self.vmm.name} restored nothing and lives: {error}") from error
+        self.vmm.require(state == "paused", f"a restored VM is {state}, not paused")
+
+    def send_migration(self, place: Path, *, local: bool) -> None:
+        failures = self._files.count_events("migration-failed")
+        self.call("PUT", "vm.send-migration", {"destination_url": f"unix:{place}", "local": local})
+
+        def ended() -> bool:
+            failed = self._files.count_events("migration-failed") > failures
+            self.vmm.require(not failed, f"the migration failed: {self.process.tail(3)}")
+            return self.exit_status() is not None
+
+        wait_until(
+            f"{self.vmm.name} to end after its VM was handed over",
+            ended,
+            within=CALL_PATIENCE,
+            every=0.005,
+            last=lambda: self.process.tail(2),
+        )
+        status = self.process.wait(0)
+        if status.code:
+            raise self.process.died(self.vmm.name, status, "after its VM was handed over")
+
     def events(self) -> list[Event]:
         """What the event monitor wrote so far, oldest first."""
-        text = self._files.events.read_text() if self._files.events.exists() else ""
-        decoder, at, found = json.JSONDecoder(), 0, []
-        while at < len(text):
-            if text[at].isspace():
-                at += 1
-                continue
-            try:
-                entry, at = decoder.raw_decode(text, at)
-            except json.JSONDecodeError:
-                break  # the last entry is being written
-            stamp = entry["timestamp"]
-            seconds = stamp["secs"] + stamp["nanos"] / 1e9
-            found.append(Event(seconds, entry["source"], entry["event"], entry.get("properties")))
-        return found
+        return self._files.read_events()
 
     def guest_memory(self) -> GuestMemory:
         return map_shared_memory(self.pid, self.config.memory_mib << 20, self.check_alive)
@@ -228,68 +238,31 @@ class CloudHypervisorVm(Vm):
         self._files.remove_sockets()
 
 
-@dataclass(frozen=True)
-class _Files:
-    api: Path
-    serial: Path
-    events: Path
-    log: Path
-
-    @classmethod
-    def within(cls, folder: Path) -> _Files:
-        return cls(folder / "api", folder / "serial", folder / "events", folder / "vmm.log")
-
-    def remove_sockets(self) -> None:
-        for path in (self.api, self.serial):
-            path.unlink(missing_ok=True)
-
-    def arguments(self) -> list[str]:
-        return [
-            *("--api-socket", f"path={self.api}"),
-            *("--event-monitor", f"path={self.events}"),
-            *("--seccomp", "true"),
-            "-v",
-        ]
-
-
-def _redirect_serial(snapshot: Path, serial: Path) -> None:
-    """Let the restored VM have a serial socket of its own: the snapshot's configuration names the old one.
-
-    A snapshot without a readable configuration is left to the VMM to judge.
-    """
-    path = snapshot / "config.json"
-    try:
-        config = json.loads(path.read_text())
-        config["serial"]["socket"] = str(serial)
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    path.write_text(json.dumps(config))
-
-
 class CloudHypervisor(Vmm):
     """A build of cloud-hypervisor."""
 
     kind = "cloud-hypervisor"
+    takes_attachments_along = True
 
     def fewest_cpus(self, config: VmConfig) -> int:
         """It refuses a NIC with more pairs than boot vCPUs."""
         return max((nic.pairs for nic in config.nics), default=1)
 
     def launch(self, config: VmConfig, launch: Launch) -> CloudHypervisorVm:
-        files = _Files.within(launch.workdir)
+        files = Files.within(launch.workdir)
         shared = "on" if config.shared_memory else "off"
         arguments = [
             *files.arguments(),
             *("--cpus", f"boot={self.cpus(config)}"),
             *("--memory", f"size={config.memory_mib}M,shared={shared}"),
-            *("--serial", f"socket={files.serial}", "--console", "off"),
+            *("--serial", f"socket={SERIAL}", "--console", "off"),
         ]
         if config.firmware is not None:
-            arguments += ["--firmware", str(config.firmware)]
+            arguments += ["--firmware", str(config.firmware.absolute())]
         if config.kernel is not None:
-            arguments += ["--kernel", str(config.kernel)]
+            arguments += ["--kernel", str(config.kernel.absolute())]
         if config.initramfs is not None:
-            arguments += ["--initramfs", str(config.initramfs)]
+            arguments += ["--initramfs", str(config.initramfs.absolute())]
         if config.cmdline:
             arguments += ["--cmdline", config.cmdline]
         if config.nics:
@@ -297,25 +270,52 @@ class CloudHypervisor(Vmm):
         return self._start([*arguments, *config.extra_args], config, launch, files)
 
     def restore(self, snapshot: Path, config: VmConfig, launch: Launch) -> CloudHypervisorVm:
-        files = _Files.within(launch.workdir)
-        _redirect_serial(snapshot, files.serial)
+        files = Files.within(launch.workdir)
         source = f"source_url=file://{snapshot}"
         handed = [nic for nic in config.nics if isinstance(nic.attachment, TapByFds)]
         if handed:
             lists = ",".join(f"{nic.id}@[{','.join(map(str, _descriptors([nic])))}]" for nic in handed)
             source += f",net_fds=[{lists}]"
-        return self._start(
-            [*files.arguments(), "--restore", source, *config.extra_args], config, launch, files
-        )
+        words = [*files.arguments(), "--restore", source, *config.extra_args]
+        vm = self._start(words, config, launch, files)
+        try:
+            vm.await_restored()
+        except BaseException:
+            vm.stop()
+            raise
+        return vm
+
+    def receive_migration(self, place: Path, config: VmConfig, launch: Launch) -> CloudHypervisorIncoming:
+        files = Files.within(launch.workdir)
+        process = self._execute([*files.arguments(), *config.extra_args], config, launch, files)
+
+        def adopt() -> CloudHypervisorVm:
+            return CloudHypervisorVm(self, config, process, files)
+
+        return CloudHypervisorIncoming(self.name, process, files, place, adopt)
+
+    def recorded(self, snapshot: Path, nic: NicConfig) -> dict[str, Any]:
+        return ComponentState(snapshot, nic.id).read()
+
+    def rerecord(self, snapshot: Path, nic: NicConfig, changes: Mapping[str, Any]) -> None:
+        ComponentState(snapshot, nic.id).change(changes)
+
+    def saved_devices(self, snapshot: Path) -> dict[str, Any]:
+        return components(snapshot)
 
     def _start(
-        self, arguments: Sequence[str], config: VmConfig, launch: Launch, files: _Files
+        self, arguments: Sequence[str], config: VmConfig, launch: Launch, files: Files
     ) -> CloudHypervisorVm:
+        return CloudHypervisorVm(self, config, self._execute(arguments, config, launch, files), files)
+
+    def _execute(
+        self, arguments: Sequence[str], config: VmConfig, launch: Launch, files: Files
+    ) -> VmmProcess:
         files.remove_sockets()
-        process = VmmProcess(
+        return VmmProcess(
             [os.fspath(self.path), *arguments],
             files.log,
+            folder=files.folder,
             pass_fds=_descriptors(config.nics),
             syscalls=launch.syscalls,
         )
-        return CloudHypervisorVm(self, config, process, files)

@@ -46,6 +46,8 @@ def _new_log(path: Path) -> BinaryIO:
 class VmmProcess:
     """One process, started at once. `log` collects what it prints; `syscalls` supervises its system calls.
 
+    `folder` is the working folder (None: that of the test process).
+
     The kernel kills it when the thread that started it ends (PR_SET_PDEATHSIG), however that comes about.
     Raises Unavailable without setpriv, or if `log` cannot be written. A program that cannot be executed ends at
     once, with the reason in `log`.
@@ -56,6 +58,7 @@ class VmmProcess:
         argv: Sequence[str],
         log: Path,
         *,
+        folder: Path | None = None,
         pass_fds: Sequence[int] = (),
         syscalls: Policy | None = None,
     ) -> None:
@@ -71,6 +74,7 @@ class VmmProcess:
                 "stdin": subprocess.DEVNULL,
                 "stdout": output,
                 "stderr": subprocess.STDOUT,
+                "cwd": folder,
                 "pass_fds": tuple(pass_fds),
                 "env": _environment(),
             }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import os
 import shlex
 import socket
@@ -17,14 +16,23 @@ from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError
 from harness.deadline import PACE, wait_until
 from harness.errors import DeadlineExceeded, VmmError
 from harness.guest.memory import GuestMemory, map_shared_memory
-from harness.vmm.base import Launch, NicConfig, TapByFds, TapByName, VhostUserSocket, Vm, VmConfig, Vmm
+from harness.vmm.base import (
+    Incoming,
+    Launch,
+    NicConfig,
+    TapByFds,
+    TapByName,
+    VhostUserSocket,
+    Vm,
+    VmConfig,
+    Vmm,
+)
 from harness.vmm.process import VmmProcess
+from harness.vmm.qemu_state import STATE_FILE, NicState, sections
 from harness.vmm.serial import SerialPort
 
 START_PATIENCE = 10.0
 CALL_PATIENCE = 20.0
-STATE_FILE = "state"
-"""Of a snapshot folder: the migration stream."""
 MACHINE = "q35,memory-backend=ram,smm=off,hpet=off,usb=off,sata=off,smbus=off"
 """Without what no guest of ours uses: the firmware looks at each device, which took a third of its time."""
 
@@ -163,16 +171,24 @@ class QemuVm(Vm):
         self.call("migrate", uri=f"exec:cat > {shlex.quote(str(folder / STATE_FILE))}")
         self.await_migration()
 
+    def send_migration(self, place: Path, *, local: bool) -> None:
+        self.vmm.require(not local, "it hands no memory over as a descriptor")
+        self.call("migrate", uri=f"unix:{place}")
+        self.await_migration()
+        self.call("quit")
+        self.process.wait(CALL_PATIENCE)
+
     def await_migration(self) -> None:
         """Wait until a migration, outgoing or incoming, has ended. Raises VmmError if it failed."""
 
-        def ended() -> str | None:
-            status = self.call("query-migrate").get("status")
-            return status if status in ("completed", "failed", "cancelled") else None
+        def ended() -> dict[str, Any] | None:
+            answer: dict[str, Any] = self.call("query-migrate")
+            return answer if answer.get("status") in ("completed", "failed", "cancelled") else None
 
         outcome = wait_until("QEMU to save or load its state", ended, within=CALL_PATIENCE, every=0.005)
-        if outcome != "completed":
-            raise VmmError(f"{self.vmm.name}: the migration {outcome}: {self.process.tail(2)}")
+        if outcome["status"] != "completed":
+            why = outcome.get("error-desc") or self.process.tail(2)
+            raise VmmError(f"{self.vmm.name}: the migration {outcome['status']}: {why}")
 
     def guest_memory(self) -> GuestMemory:
         return map_shared_memory(self.pid, self.config.memory_mib << 20, self.check_alive)
@@ -187,12 +203,31 @@ class QemuVm(Vm):
             self._loop.close()
 
 
+class QemuIncoming(Incoming):
+    """A QEMU with -incoming: the instance is there, its guest is not."""
+
+    def __init__(self, place: Path, vm: QemuVm) -> None:
+        super().__init__(place, vm.process)
+        self._vm = vm
+
+    def arrived(self) -> QemuVm:
+        self._vm.await_migration()
+        return self._vm
+
+    def stop(self) -> None:
+        self._vm.stop()
+
+
 class Qemu(Vmm):
     """A build of qemu-system-x86_64."""
 
     kind = "qemu"
+    takes_attachments_along = False
 
     def launch(self, config: VmConfig, launch: Launch) -> QemuVm:
+        return self._launch(config, launch)
+
+    def _launch(self, config: VmConfig, launch: Launch, *words: str) -> QemuVm:
         arguments = [
             *("-machine", MACHINE, "-accel", "tcg", "-cpu", "max", "-smp", str(self.cpus(config))),
             *("-m", f"{config.memory_mib}M"),
@@ -210,18 +245,30 @@ class Qemu(Vmm):
             arguments += ["-append", config.cmdline]
         for nic in config.nics:
             arguments += nic_arguments(nic)
-        return self._start([*arguments, *config.extra_args], config, launch)
+        return self._start([*arguments, *config.extra_args, *words], config, launch)
 
     def restore(self, snapshot: Path, config: VmConfig, launch: Launch) -> QemuVm:
         source = f"exec:cat {shlex.quote(str(snapshot / STATE_FILE))}"
-        incoming = dataclasses.replace(config, extra_args=(*config.extra_args, "-S", "-incoming", source))
-        vm = self.launch(incoming, launch)
+        vm = self._launch(config, launch, "-S", "-incoming", source)
         try:
             vm.await_migration()
         except BaseException:
             vm.stop()
             raise
         return vm
+
+    def receive_migration(self, place: Path, config: VmConfig, launch: Launch) -> QemuIncoming:
+        return QemuIncoming(place, self._launch(config, launch, "-incoming", f"unix:{place}"))
+
+    def recorded(self, snapshot: Path, nic: NicConfig) -> dict[str, Any]:
+        return NicState(snapshot, nic.mac).read()
+
+    def rerecord(self, snapshot: Path, nic: NicConfig, changes: Mapping[str, Any]) -> None:
+        NicState(snapshot, nic.mac).change(changes)
+
+    def saved_devices(self, snapshot: Path) -> dict[str, bytes]:
+        found = sections((snapshot / STATE_FILE).read_bytes())
+        return {f"{section.device}#{section.instance}": section.data for section in found}
 
     @staticmethod
     def _memory(config: VmConfig) -> str:

@@ -141,7 +141,7 @@ class LinuxGuest:
         for first in range(0, len(datagrams), pktgen.AT_ONCE):
             some = datagrams[first : first + pktgen.AT_ONCE]
             said = self.check(pktgen.commands(interface, some, queue, frames))
-            if said.count("Result: OK") != len(some):
+            if pktgen.sent(said, frames) != len(some):
                 raise GuestError(
                     f"pktgen did not send {frames} frames of {len(some)} flows on queue {queue}: {said.strip()}"
                 )

@@ -16,7 +16,7 @@ from harness.errors import DeadlineExceeded, Unavailable
 from harness.guest.cache import cached
 
 _APT_LISTS = Path("/var/lib/apt/lists")
-_OWN_IMAGE = "or give a kernel and an image of your own (--guest-kernel, --guest-image)"
+OWN_IMAGE = "or give a kernel and an image of your own (--guest-kernel, --guest-image)"
 _QUERY_SECONDS = 30.0
 _DOWNLOAD_SECONDS = 120.0
 _UNPACK_SECONDS = 60.0
@@ -47,7 +47,7 @@ def dependency(package: str, prefix: str) -> str:
     said = _run(["apt-cache", "depends", package], _QUERY_SECONDS, package)
     found = re.search(rf"^ *\|?Depends: ({re.escape(prefix)}\S+)", said, re.MULTILINE)
     if found is None:
-        raise Unavailable(f"the package {package} does not depend on any {prefix}*: {_OWN_IMAGE[3:]}")
+        raise Unavailable(f"the package {package} does not depend on any {prefix}*: {OWN_IMAGE[3:]}")
     return found[1]
 
 
@@ -60,7 +60,7 @@ def resolve(names: Sequence[str]) -> list[Package]:
         found[name] = Package(name, file_name, digest)
     if missing := [name for name in names if name not in found]:
         raise Unavailable(
-            f"apt does not say where {', '.join(missing)} can be fetched: run apt-get update, {_OWN_IMAGE}"
+            f"apt does not say where {', '.join(missing)} can be fetched: run apt-get update, {OWN_IMAGE}"
         )
     return [found[name] for name in names]
 
@@ -99,7 +99,7 @@ def _run(command: list[str], seconds: float, about: str, cwd: Path | None = None
     if shutil.which(command[0]) is None:
         raise Unavailable(
             f"the Linux guest is made of Debian packages, and {command[0]} is not on this host: "
-            f"use Debian or Ubuntu, {_OWN_IMAGE}"
+            f"use Debian or Ubuntu, {OWN_IMAGE}"
         )
     try:
         done = subprocess.run(
@@ -113,12 +113,12 @@ def _run(command: list[str], seconds: float, about: str, cwd: Path | None = None
         )
     except subprocess.TimeoutExpired:
         raise DeadlineExceeded(
-            f"waited {seconds * PACE:.0f} s for {command[0]} to fetch {about}: check the mirror, {_OWN_IMAGE}"
+            f"waited {seconds * PACE:.0f} s for {command[0]} to fetch {about}: check the mirror, {OWN_IMAGE}"
         ) from None
     if done.returncode:
         raise Unavailable(
             f"{command[0]} cannot give {about} ({_first_error(done.stderr)}): "
-            f"run apt-get update, check the mirror, {_OWN_IMAGE}"
+            f"run apt-get update, check the mirror, {OWN_IMAGE}"
         )
     return done.stdout
 

@@ -6,11 +6,15 @@ address or queueing discipline has a say.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 PROC = "/proc/net/pktgen"
+
+_DONE = "Result: OK: .* usec"
+"""Before it is started, a device's result is that of the last setting, which is OK, too."""
 
 AT_ONCE = 16
 """Datagrams that one start sends: each takes 2 MB of the guest's memory while it lasts."""
@@ -40,9 +44,9 @@ class Datagram:
 def commands(interface: str, datagrams: Sequence[Datagram], queue: int, frames: int) -> str:
     """Shell commands that send `frames` equal frames of each datagram on transmit queue `queue`, and wait for it.
 
-    The generator ends once the last buffer came back. It gives a verdict on each datagram, which is printed and
-    begins with "Result: OK" if all went out. The CPU whose number is the queue's must be online, and the queue in
-    use. Each datagram is a generator device of its own, so that one start sends them all: it takes 0.4 s.
+    The generator is done once the last buffer came back, and says so in a line for each datagram, which is printed;
+    see `sent`. The CPU whose number is the queue's must be online, and the queue in use. Each datagram is a
+    generator device of its own, so that one start sends them all: it takes 0.4 s.
     """
     thread = f"{PROC}/kpktgend_{queue}"
     set_up = _SET_UP.format(thread=thread, proc=PROC, interface=interface, frames=frames)
@@ -54,10 +58,17 @@ def commands(interface: str, datagrams: Sequence[Datagram], queue: int, frames: 
             set_up,
             *(f"set_up {number} {_words(datagram)}" for number, datagram in enumerate(datagrams)),
             f"echo start > {PROC}/pgctrl",
+            # on a busy machine the start returns before its thread has begun
+            f"until [ $(cat {PROC}/{interface}@* | grep -c '{_DONE}') = {len(datagrams)} ]; do usleep 10000; done",
             f"grep -h Result {PROC}/{interface}@*",
             f"echo rem_device_all > {thread}",
         ]
     )
+
+
+def sent(said: str, frames: int) -> int:
+    """Of how many datagrams the commands said that `frames` frames went out."""
+    return len(re.findall(rf"{_DONE}, {frames} ", said))
 
 
 def _words(datagram: Datagram) -> str:

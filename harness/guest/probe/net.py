@@ -70,11 +70,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class DriverMemory:
-    """A driver's knowledge at one moment: positions by virtqueue, free transmit buffers, active pairs."""
+    """A driver's knowledge at one moment: positions by virtqueue, free transmit buffers, active pairs, and the
+    counts asked for by commands under way, by head descriptor."""
 
     positions: Mapping[int, Position]
     transmit_slots: Mapping[int, tuple[int, ...]]
     active_pairs: int | None
+    asked: Mapping[int, int]
 
 
 def find_net(
@@ -139,7 +141,7 @@ class VirtioNet:
         """What this driver knows, to be kept with a snapshot of its guest."""
         positions = {index: queue.position() for index, queue in self.queues.items()}
         slots = {index: tuple(free) for index, free in self._transmit_slots.items()}
-        return DriverMemory(positions, slots, self.active_pairs)
+        return DriverMemory(positions, slots, self.active_pairs, dict(self._asked))
 
     def carry_over(self, bus: Bus, then: DriverMemory) -> None:
         """Go on in a guest that was restored or migrated, as if nothing had happened since `then`.
@@ -149,6 +151,7 @@ class VirtioNet:
         self.bus = self.device.bus = bus
         self._arena.memory = bus.memory
         self.active_pairs = then.active_pairs
+        self._asked = dict(then.asked)
         self._transmit_slots = {index: list(free) for index, free in then.transmit_slots.items()}
         for index, queue in self.queues.items():
             queue.memory = bus.memory
@@ -266,9 +269,17 @@ class VirtioNet:
 
         A device that falls silent or asks for a reset gives fewer; each missing one is an Answer of SILENCE.
         """
-        queue = self.queues[self.control_index]
-        queue.publish()
+        self.ring_control()
+        return self.await_control(count, within=within)
+
+    def ring_control(self) -> None:
+        """Publish what was posted and ring once."""
+        self.queues[self.control_index].publish()
         self.device.notify(self.control_index)
+
+    def await_control(self, count: int = 1, *, within: float = CONTROL_PATIENCE) -> list[Answer]:
+        """Await `count` answers to what was published, as `kick_control` does."""
+        queue = self.queues[self.control_index]
         answers: list[Answer] = []
 
         def arrived() -> bool:

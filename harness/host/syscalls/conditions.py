@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from harness.host.syscalls.call import Action, Call
 
@@ -52,6 +53,18 @@ def since(mark: str) -> Condition:
     """After `Supervisor.mark(mark)`."""
     return Condition(f"since {mark}", lambda call: mark in call.marks)
 
+
+RESUMED = "resumed"
+"""The mark that is set when a VM that was restored is about to go on."""
+
+
+def _restored(call: Call) -> bool:
+    words = Path(f"/proc/{call.caller.pid}/cmdline").read_bytes().split(b"\0")
+    return b"--restore" in words or b"-incoming" in words
+
+
+RESTORED = Condition("in a VM that was restored", _restored)
+RESTORING = RESTORED & ~since(RESUMED)
 
 AT_ACTIVATION = DETACH & (by_thread("vmm") | (~by_thread("*_ctrl") & (~GROWN | ~MAIN_THREAD)))
 """The device starts or is reset, as far as a call can tell: no command of the driver's is being carried out.

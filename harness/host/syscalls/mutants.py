@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.errors import BadInput
-from harness.host.syscalls.conditions import AT_ACTIVATION, GROWN, Condition
+from harness.host.syscalls.conditions import AT_ACTIVATION, GROWN, RESTORING, Condition
 from harness.host.syscalls.policy import Policy, fail, misreport, postpone
 from harness.host.syscalls.reshape import Pairs, Reshape, Situation
 from harness.host.syscalls.swap import SwapTaps
@@ -60,6 +60,21 @@ def _nothing_done(when: Condition) -> Callable[[Situation], Pairs]:
 
 def _worn_out(now: Situation) -> Pairs:
     return now.believed if now.call.number <= ENDURANCE else now.attached
+
+
+def _restored_again() -> Policy:
+    """What the VMM restored is done once more at each activation that follows."""
+    recorded: dict[tuple[int, str], Pairs] = {}
+
+    def shape(now: Situation) -> list[Pairs]:
+        key = (now.call.caller.pid, now.call.tap)
+        if RESTORING.holds(now.call):
+            recorded[key] = now.believed
+        elif AT_ACTIVATION.holds(now.call):
+            return [recorded.get(key, now.believed)]
+        return [now.believed]
+
+    return Reshape(shape)
 
 
 MUTANTS = (
@@ -179,6 +194,25 @@ MUTANTS = (
         _worn_out,
         f"the first {ENDURANCE} calls of the VM are carried out, later ones succeed and are not",
         "a leak, an overflow: what only a long run meets",
+    ),
+    _mutant(
+        "restore-forgets",
+        lambda now: _first(1) if RESTORING.holds(now.call) else now.believed,
+        "what a restored VMM asks for before the guest goes on leaves pair 0 alone attached; later calls are carried "
+        "out, and set right what was missed",
+        "a restore that starts as a boot does; harmless where a restore makes no call",
+    ),
+    _mutant(
+        "restore-takes-all",
+        lambda now: _first(now.total) if RESTORING.holds(now.call) else now.believed,
+        "what a restored VMM asks for before the guest goes on leaves all pairs attached; later calls are carried out",
+        "every snapshot taken for one without a count",
+    ),
+    Mutant(
+        "restores-at-each-activation",
+        "in a restored VM each activation attaches the pairs that were restored, not pair 0 alone",
+        "a restored count that is not used up",
+        _restored_again,
     ),
     Mutant(
         "other-nic",

@@ -25,6 +25,9 @@ DEFAULT_FEATURES = mask(
 
 DEFAULT_PROTOCOL = mask((ProtocolFeature.MQ, ProtocolFeature.REPLY_ACK))
 
+MIGRATABLE = (VirtioFeature.VHOST_LOG_ALL, ProtocolFeature.LOG_SHMFD)
+"""What a VMM needs to migrate the guest, or to save it as QEMU does."""
+
 SERVED = DEFAULT_FEATURES | mask(
     (
         VirtioFeature.NET_CSUM,

@@ -172,11 +172,15 @@ def test_complaints_are_warnings_after_the_mark_less_those_of_a_slow_host(
 def test_a_transmission_that_pktgen_did_not_finish_is_an_error(
     guest: LinuxGuest, connection: FakeConnection
 ) -> None:
-    datagram = Datagram("02:00:00:00:00:01", IPv4Address("10.9.0.2"), 7, IPv4Address("10.9.0.1"), 9)
-    with pytest.raises(GuestError, match="pktgen did not send 3 frames on queue 2"):
-        guest.transmit("net0", datagram, queue=2, frames=3)
+    there, ours = IPv4Address("10.9.0.2"), IPv4Address("10.9.0.1")
+    datagrams = [Datagram("02:00:00:00:00:01", there, 7, ours, port) for port in (9, 10)]
+    with pytest.raises(GuestError, match="pktgen did not send 3 frames of 2 flows on queue 2"):
+        guest.transmit("net0", datagrams, queue=2, frames=3)
     connection.answers[connection.asked[0]] = "Result: OK: 100(c1+d99) usec, 3 (60byte,0frags)\n"
-    guest.transmit("net0", datagram, queue=2, frames=3)
+    with pytest.raises(GuestError, match="pktgen did not send 3 frames of 2 flows on queue 2: Result: OK"):
+        guest.transmit("net0", datagrams, queue=2, frames=3)
+    connection.answers[connection.asked[0]] = "Result: OK: 100(c1+d99) usec, 3 (60byte,0frags)\n" * 2
+    guest.transmit("net0", datagrams, queue=2, frames=3)
 
 
 def test_after_a_reboot_the_guest_is_logged_into_anew(

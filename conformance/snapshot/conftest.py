@@ -1,0 +1,43 @@
+"""What the tests of a VM's life share: room on the disk, and a VM that begins its life on another build."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.host.flows import flows
+from harness.lifecycle import Snapshot, count_fields, require_room, restore, save
+from harness.nic import Nic
+from harness.testbed import PROBE_MEMORY_MIB, NicPlan, Testbed
+from harness.vmm.base import Vmm
+
+
+@pytest.fixture(autouse=True)
+def room(testbed: Testbed) -> None:
+    """Twice the guest's memory is free for snapshots."""
+    require_room(testbed.folder, PROBE_MEMORY_MIB)
+
+
+@pytest.fixture
+def nic_of_writer(testbed: Testbed, writer: Vmm, driver: str, backend: str) -> Nic:
+    """As `nic`, in a VM that begins its life on the writer's build."""
+    testbed.vmm = writer
+    return testbed.nic(NicPlan(), driver, backend)
+
+
+@pytest.fixture
+def recorded_count(testbed: Testbed, nic: Nic) -> tuple[str, ...]:
+    """The fields of the NIC's saved state that follow the count. Skips on a build that records none."""
+    fields = count_fields(testbed, nic)
+    if not fields:
+        pytest.skip(f"{nic.vm.vmm.name} records no count: all its snapshots are legacy ones")
+    return fields
+
+
+@pytest.fixture
+def snapshot_of_two(testbed: Testbed, nic: Nic) -> Snapshot:
+    """A snapshot with two active pairs, from which the VM went on once: it is sound."""
+    assert nic.set_pairs(2)
+    snapshot = save(testbed, nic)
+    restore(testbed, nic, snapshot)
+    assert nic.receive(flows(64)).whole
+    return snapshot

@@ -1,0 +1,74 @@
+"""The VM is saved while a VQ_PAIRS_SET is under way: the driver is answered after the restore, and told the truth."""
+
+import struct
+
+import pytest
+
+from harness.guest.probe.net import VQ_PAIRS_SET, Ack, Class, VirtioNet
+from harness.host.syscalls import ATTACH, DETACH, Trace, delay
+from harness.lifecycle import check, migrate, restore, save
+from harness.nic import Nic
+from harness.requirements import requirement
+from harness.testbed import NicPlan, Testbed
+
+pytestmark = pytest.mark.needs("snapshot")
+
+SLOW = 0.2
+"""Seconds that the kernel takes for one queue."""
+each_change = pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 2)], ids=["grow", "shrink"])
+
+
+@pytest.fixture
+def nic(testbed: Testbed, driver: str, backend: str) -> Nic:
+    """A NIC of four pairs, started, whose VMM's TUNSETQUEUE calls can be delayed."""
+    testbed.syscalls = testbed.syscalls or Trace()
+    return testbed.nic(NicPlan(), driver, backend)
+
+
+def ask(net: VirtioNet, pairs: int) -> None:
+    """Send VQ_PAIRS_SET and do not wait for its answer."""
+    net.post_control([bytes([Class.MQ, VQ_PAIRS_SET]), struct.pack("<H", pairs)])
+    net.ring_control()
+
+
+@each_change
+@requirement("NET-SNAP-08", "NET-SNAP-01")
+def test_saved_right_behind_the_doorbell(
+    testbed: Testbed, nic: Nic, net: VirtioNet, before: int, after: int
+) -> None:
+    """Whether the command was carried out before or after: OK, and the pairs that it asked for."""
+    assert nic.set_pairs(before)
+    ask(net, after)
+    restore(testbed, nic, save(testbed, nic))
+    assert [answer.ack for answer in net.await_control()] == [Ack.OK]
+    check(nic, after)
+
+
+@each_change
+@requirement("NET-SNAP-08", "NET-SNAP-01")
+def test_saved_amid_a_slow_change(
+    testbed: Testbed, nic: Nic, net: VirtioNet, before: int, after: int
+) -> None:
+    """The kernel is at the first of several queues when the VM is paused: the same."""
+    assert nic.set_pairs(before)
+    supervisor = nic.vm.process.supervisor
+    assert supervisor is not None
+    with supervisor.inject(delay(SLOW, ATTACH | DETACH)):
+        ask(net, after)
+        snapshot = save(testbed, nic)
+    restore(testbed, nic, snapshot)
+    assert [answer.ack for answer in net.await_control()] == [Ack.OK]
+    check(nic, after)
+
+
+@each_change
+@requirement("NET-SNAP-08", "NET-SNAP-01")
+def test_migrated_right_behind_the_doorbell(
+    testbed: Testbed, nic: Nic, net: VirtioNet, before: int, after: int
+) -> None:
+    """The destination or the source answers, once, and the destination holds what was asked for."""
+    assert nic.set_pairs(before)
+    ask(net, after)
+    migrate(testbed, nic)
+    assert [answer.ack for answer in net.await_control()] == [Ack.OK]
+    check(nic, after)

@@ -1,0 +1,49 @@
+"""A snapshot that was damaged, or no longer fits its surroundings: refused in words, or a NIC that works."""
+
+from typing import Any
+
+import pytest
+
+from harness.lifecycle import DAMAGES, NUMBERS, OTHERS, Damage, Snapshot, attempt, check_safe, rewrite_count
+from harness.nic import Nic
+from harness.requirements import requirement
+from harness.testbed import Testbed
+
+pytestmark = pytest.mark.needs("snapshot")
+
+
+def _param(name: str, value: Any, only_on: str | None) -> Any:
+    reason = f"only the state that {only_on} writes can be damaged like this"
+    return pytest.param(value, id=name, marks=pytest.mark.only_on(only_on, reason=reason) if only_on else ())
+
+
+@pytest.mark.parametrize("damage", [_param(each.name, each, each.only_on) for each in DAMAGES])
+@requirement("NET-SNAP-05")
+def test_damaged_snapshot(testbed: Testbed, nic: Nic, snapshot_of_two: Snapshot, damage: Damage) -> None:
+    """What restored before the damage is refused after it, or starts safely."""
+    spoilt = damage.apply(testbed, nic, snapshot_of_two)
+    check_safe(nic, attempt(testbed, nic, spoilt))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [_param(name, value, None) for name, value in NUMBERS.items()]
+    + [_param(name, value, "cloud-hypervisor") for name, value in OTHERS.items()],
+)
+@requirement("NET-SNAP-05")
+def test_wrong_count(
+    testbed: Testbed, nic: Nic, recorded_count: tuple[str, ...], snapshot_of_two: Snapshot, value: Any
+) -> None:
+    """A recorded count that no build writes is refused, or the VM starts safely."""
+    rewrite_count(snapshot_of_two, nic, recorded_count, value)
+    check_safe(nic, attempt(testbed, nic, snapshot_of_two))
+
+
+@pytest.mark.backends("tap-fd")
+@pytest.mark.parametrize("descriptors", [1, 3, 5])
+@requirement("NET-SNAP-05", "NET-HOST-01")
+def test_wrong_number_of_descriptors(
+    testbed: Testbed, nic: Nic, snapshot_of_two: Snapshot, descriptors: int
+) -> None:
+    """A NIC of four pairs that is handed another number of descriptors is refused, or starts safely."""
+    check_safe(nic, attempt(testbed, nic, snapshot_of_two, descriptors=descriptors))

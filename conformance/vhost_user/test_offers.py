@@ -1,0 +1,137 @@
+"""Back ends that offer more, less, or an older protocol than the VMM was told to expect."""
+
+from collections.abc import Callable
+
+import pytest
+
+from harness.errors import VmmDied
+from harness.guest.probe.device import Status
+from harness.guest.probe.features import MULTIQUEUE, PLAIN, Feature
+from harness.host.flows import flows
+from harness.host.vhost_user.features import ProtocolFeature, VirtioFeature, mask
+from harness.host.vhost_user.messages import Kind
+from harness.host.vhost_user.offer import Offer
+from harness.host.vhost_user_backend import VhostUser
+from harness.nic import Nic
+from harness.requirements import requirement
+from harness.testbed import NicPlan, Testbed
+
+pytestmark = pytest.mark.backends("vhost-user")
+
+ORDERLY = 128
+"""Exit statuses from here on mean a signal."""
+GENEROUS = (VirtioFeature.NET_HASH_REPORT, VirtioFeature.NET_RSS, VirtioFeature.RING_PACKED)
+waits = pytest.mark.only_on(
+    "cloud-hypervisor", reason="QEMU that may reconnect waits for a back end that suits it, for ever"
+)
+Plug = Callable[[Offer], Nic]
+
+
+@pytest.fixture
+def plug(testbed: Testbed, driver: str, backend: str) -> Plug:
+    """Starts a VM with a NIC of four pairs on a back end with this offer; its driver is bound and not started."""
+    return lambda offer: testbed.probe_nics([NicPlan()], lambda _: testbed.vhost_user(4, offer))[0]
+
+
+def offered(nic: Nic) -> Feature:
+    """The features that the device offers to the driver."""
+    net = Testbed.raw(nic)
+    net.device.reset()
+    net.device.set_status(Status.ACKNOWLEDGE | Status.DRIVER)
+    return net.device.offered()
+
+
+def asserted_orderly(death: VmmDied, word: str = "") -> None:
+    """The VMM ended by itself, with an error status, and said `word`."""
+    assert 0 < death.code < ORDERLY, death
+    assert "panicked" not in death.output, death
+    assert word in death.output, death
+
+
+@requirement("NET-RSS-01", "VU-03")
+def test_features_without_support_do_not_reach_the_guest(plug: Plug) -> None:
+    """HASH_REPORT, RSS and packed rings of a back end are not offered by a VMM without them, nor acknowledged."""
+    nic = plug(Offer(4, resume_at_used=True).plus(*GENEROUS))
+    assert Feature.MQ in offered(nic)
+    assert not offered(nic) & mask(GENEROUS)
+    nic.start()
+    assert isinstance(nic.backend, VhostUser)
+    assert not nic.backend.end.acked_features & mask(GENEROUS)
+
+
+@requirement("VU-21")
+def test_bit_of_the_protocol_does_not_reach_the_guest(plug: Plug) -> None:
+    """F_PROTOCOL_FEATURES is used between VMM and back end, and not offered to the driver."""
+    nic = plug(Offer(4, resume_at_used=True))
+    assert isinstance(nic.backend, VhostUser)
+    assert nic.backend.end.acked_protocol_features
+    assert Feature.MQ in offered(nic)
+    assert not offered(nic) & mask([VirtioFeature.PROTOCOL_FEATURES])
+
+
+@pytest.mark.parametrize(
+    "missing", [VirtioFeature.NET_CTRL_VQ, VirtioFeature.NET_MQ], ids=lambda bit: bit.name
+)
+@requirement("NET-FEAT-01", "NET-FEAT-02")
+def test_multiqueue_is_offered_with_a_control_queue_only(plug: Plug, missing: VirtioFeature) -> None:
+    """Whatever the back end lacks, the device offers MQ only beside CTRL_VQ, and a driver without them works."""
+    nic = plug(Offer(4, resume_at_used=True).minus(missing))
+    assert Feature.MQ not in offered(nic) or Feature.CTRL_VQ in offered(nic)
+    Testbed.raw(nic).start(PLAIN)
+    landed = nic.receive(flows(64))
+    assert landed.whole, landed
+
+
+@waits
+@requirement("VU-06")
+def test_fewer_queues_than_asked_are_refused(plug: Plug, testbed: Testbed, driver: str) -> None:
+    """A back end of two pairs for a NIC of four: the VMM ends in words; one of four serves."""
+    with pytest.raises(VmmDied) as refused:
+        plug(Offer(2))
+    asserted_orderly(refused.value, word="ueue")
+    plug(Offer(4, resume_at_used=True)).start()
+
+
+@waits
+@requirement("VU-06")
+def test_queues_are_not_asked_for_without_the_feature(testbed: Testbed, plug: Plug) -> None:
+    """Without PROTOCOL_F_MQ a back end has one pair: GET_QUEUE_NUM is not sent, and a NIC of four pairs is refused."""
+    with pytest.raises(VmmDied) as refused:
+        plug(Offer(4).minus(ProtocolFeature.MQ))
+    asserted_orderly(refused.value, word="ueue")
+
+
+@waits
+@requirement("VU-06")
+def test_number_of_queues_in_pairs_or_vrings(plug: Plug) -> None:
+    """GET_QUEUE_NUM answered in pairs. Reading it as pairs all four work; reading it as vrings the NIC is refused.
+
+    The text leaves the unit open, so either is right; a NIC that starts and lacks pairs is not.
+    """
+    try:
+        nic = plug(Offer(4, queue_num_counts_pairs=True, resume_at_used=True))
+    except VmmDied as refused:
+        asserted_orderly(refused)
+        return
+    nic.start()
+    assert nic.set_pairs(4)
+    assert nic.receive(flows(64)).pairs == {0, 1, 2, 3}
+
+
+@waits
+@requirement("VU-02", "VU-03")
+def test_back_end_without_protocol_features(testbed: Testbed, plug: Plug) -> None:
+    """Such a back end cannot be told which rings are enabled: the NIC is refused, or runs with one pair.
+
+    Older text enables each ring as it starts, newer text all at once; no VMM can tell, so none is judged by it.
+    SET_VRING_ENABLE is not sent in any case.
+    """
+    try:
+        nic = plug(Offer(4, resume_at_used=True).minus(VirtioFeature.PROTOCOL_FEATURES))
+    except VmmDied as refused:
+        asserted_orderly(refused)
+        return
+    Testbed.raw(nic).start(MULTIQUEUE if Feature.MQ in offered(nic) else PLAIN)
+    assert isinstance(nic.backend, VhostUser)
+    assert nic.backend.end.log.entries(Kind.SET_VRING_ENABLE) == []
+    assert nic.receive(flows(64)).pairs == nic.host().pairs == {0}

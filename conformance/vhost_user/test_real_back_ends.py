@@ -1,0 +1,71 @@
+"""The same contract on back ends in use: DPDK's testpmd, and cloud-hypervisor's own vhost_user_net."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from harness.guest.driver import Landed, Ledger
+from harness.guest.probe.net import VirtioNet
+from harness.host.flows import flows
+from harness.host.real_backends.testpmd import Testpmd
+from harness.nic import Nic
+from harness.requirements import requirement
+
+every_count = pytest.mark.parametrize("pairs", [1, 2, 3, 4])
+
+
+def echoed(nic: Nic, pair: int) -> Landed:
+    """Let the guest send frames on a pair to a back end that sends them back on the same; where they came."""
+    ledger = Ledger()
+    source = bytes.fromhex(nic.config.mac.replace(":", ""))
+
+    def send(batch: Sequence[bytes]) -> None:
+        nic.driver.transmit(pair, batch)
+
+    frames = [flow.reply(source, identity) for flow, identity in zip(flows(64), ledger.open(64), strict=True)]
+    return nic.driver.receive(send, frames, ledger)
+
+
+@pytest.mark.backends("testpmd", "vhost_user_net")
+@every_count
+@requirement("VU-08")
+def test_count_reaches_the_back_end(nic: Nic, pairs: int) -> None:
+    """The messages that a real back end hears, and acknowledges, enable exactly the first n pairs."""
+    assert nic.set_pairs(5 - pairs)
+    assert nic.set_pairs(pairs)
+    assert nic.host().pairs == set(range(pairs))
+    assert nic.host().consistent
+
+
+@pytest.mark.backends("testpmd")
+@every_count
+@requirement("VU-08", "NET-MQ-04", "NET-MQ-05")
+def test_testpmd_echoes_on_active_pairs_only(nic_interrupting: Nic, pairs: int) -> None:
+    """DPDK sends each frame back on the pair it came from: whole where the pair is active, and nothing elsewhere."""
+    assert nic_interrupting.set_pairs(pairs)
+    assert isinstance(nic_interrupting.backend, Testpmd)
+    assert nic_interrupting.backend.enabled_rings() == set(range(2 * pairs))
+    for pair in range(nic_interrupting.max_pairs):
+        landed = echoed(nic_interrupting, pair)
+        assert landed.by_pair == ({pair: 64} if pair < pairs else {}), (pair, landed)
+
+
+@pytest.mark.backends("testpmd")
+@requirement("VU-09")
+def test_testpmd_serves_the_first_pair_before_any_command(nic_interrupting: Nic) -> None:
+    """Before the driver asked, frames are sent back on pair 0 and on no other."""
+    assert echoed(nic_interrupting, 0).by_pair == {0: 64}
+    assert echoed(nic_interrupting, 3).by_pair == {}
+
+
+@pytest.mark.backends("vhost_user_net")
+@requirement("VU-08", "NET-MQ-05")
+def test_vhost_user_net_keeps_to_the_count(nic: Nic, net: VirtioNet) -> None:
+    """With all pairs active every frame arrives; with two active, none arrives above, and frames are sent."""
+    assert nic.set_pairs(4)
+    landed = nic.receive(flows(64))
+    assert landed.whole, landed
+    assert landed.pairs == {0, 1, 2, 3}, landed
+    assert nic.set_pairs(2)
+    assert nic.receive(flows(64)).pairs == {0, 1}
+    assert nic.transmit(1, flows(64)).whole

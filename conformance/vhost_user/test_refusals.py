@@ -1,0 +1,86 @@
+"""The back end refuses, falls silent, or goes away in the middle of a change of the count.
+
+The protocol says that a reply other than 0 reports failure, and leaves to the VMM what it makes of it. It must
+survive, tell the driver, and hold what the driver believes; that is quality of implementation.
+"""
+
+import pytest
+
+from harness.host.flows import flows
+from harness.host.vhost_user.backend import Backend
+from harness.host.vhost_user.faults import CloseOn, NeverAnswer, Refuse
+from harness.host.vhost_user.messages import Kind
+from harness.host.vhost_user_backend import VhostUser
+from harness.nic import Nic
+from harness.requirements import requirement
+
+pytestmark = pytest.mark.backends("vhost-user")
+
+COMES_BACK_WITHIN = 5.0
+RINGS = {"first": 2, "middle": 3, "last": 7}
+every_ring = pytest.mark.parametrize("ring", RINGS.values(), ids=RINGS)
+
+
+@every_ring
+@requirement("VU-16", "NET-MQ-14")
+def test_refusal_is_told_and_survived(nic: Nic, end: Backend, acknowledged: None, ring: int) -> None:
+    """The driver gets an error, the VM and its API live, and the next command works."""
+    refusal = Refuse(Kind.SET_VRING_ENABLE, ring)
+    end.arm(refusal)
+    assert not nic.set_pairs(4)
+    assert refusal.struck
+    assert nic.vm.state() == "running"
+    end.disarm(refusal)
+    assert nic.set_pairs(3)
+    assert nic.receive(flows(64)).pairs == nic.host().pairs == {0, 1, 2}
+
+
+@every_ring
+@requirement("VU-16", "NET-MQ-13")
+def test_refusal_leaves_what_the_driver_believes(
+    nic: Nic, end: Backend, acknowledged: None, ring: int
+) -> None:
+    """After the error the rings of the last acknowledged count are enabled, not half of the refused one."""
+    assert nic.set_pairs(1)
+    end.arm(Refuse(Kind.SET_VRING_ENABLE, ring, nth=1))
+    assert not nic.set_pairs(4)
+    assert end.enabled_rings() == {0, 1}
+
+
+@requirement("VU-16")
+def test_silent_back_end_leaves_the_api_alive(nic: Nic, end: Backend, acknowledged: None) -> None:
+    """A command that the back end never answers gets no OK; the API answers, and a lost connection frees all."""
+    silence = NeverAnswer(Kind.SET_VRING_ENABLE, ring=2, nth=1)
+    end.arm(silence)
+    assert not nic.set_pairs(2)
+    assert silence.struck
+    assert nic.vm.state() == "running"
+    end.disconnect()
+    end.wait("the VMM to start the rings anew", lambda b: 0 in b.started_rings(), within=COMES_BACK_WITHIN)
+    assert nic.vm.state() == "running"
+    assert nic.receive(flows(64)).lost == 0
+
+
+@every_ring
+@requirement("VU-16", "VU-11")
+def test_loss_in_the_middle_of_a_command_is_survived(nic: Nic, end: Backend, ring: int) -> None:
+    """The connection breaks during the change: once it is back, the back end holds what the driver believes."""
+    loss = CloseOn(Kind.SET_VRING_ENABLE, ring, nth=1)
+    end.arm(loss)
+    nic.set_pairs(4)
+    end.wait("the connection to break", lambda b: loss.struck, within=COMES_BACK_WITHIN)
+    end.wait_pairs(len(nic.driver.believed_pairs), within=COMES_BACK_WITHIN)
+    assert nic.set_pairs(2)
+    assert nic.receive(flows(64)).pairs == nic.host().pairs == {0, 1}
+
+
+@requirement("VU-16", "VU-11")
+def test_command_without_a_back_end(nic: Nic, port: VhostUser) -> None:
+    """With no back end there the VM lives, and the next one is told whatever the driver was."""
+    assert nic.set_pairs(3)
+    port.stop()
+    nic.set_pairs(2)
+    assert nic.vm.state() == "running"
+    port.start()
+    port.end.wait_pairs(len(nic.driver.believed_pairs), within=COMES_BACK_WITHIN)
+    assert nic.receive(flows(64)).pairs == nic.driver.believed_pairs

@@ -1,0 +1,1 @@
+"""ci/bisect: finds the commit that broke, or repaired, a test."""

@@ -1,0 +1,148 @@
+"""Running other people's commands: in a process group of their own, with a deadline, their output in a file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from harness.deadline import PACE, wait_until
+from harness.errors import BadInput, DeadlineExceeded, Unavailable
+
+GIT_SECONDS = 600.0
+"""A checkout of a large repository takes a while."""
+_TETHER = """trap 'trap - TERM; kill -TERM 0' TERM; "$@" & wait $!"""
+TETHER = ("setpriv", "--pdeathsig", "TERM", "--", "sh", "-c", _TETHER, "tether")
+"""Before a command: ends its whole group when the process that started it ends, even by SIGKILL."""
+GRACE = 20.0
+"""Seconds that a command has to clean up after itself before it is killed."""
+
+
+def run_command(
+    command: Sequence[str],
+    *,
+    log: Path,
+    within: float,
+    doing: str,
+    cwd: Path,
+    environment: Mapping[str, str] | None = None,
+    for_git: bool = False,
+) -> int:
+    """Run a command; its exit status. Its output goes to `log`.
+
+    `within` is seconds before PACE. When they are over, or this process ends, all of the command's group is ended.
+    `for_git`: stderr is shown, and the descriptors that are inheritable stay open.
+    Raises DeadlineExceeded, `doing` completing "waited ... s for".
+    """
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [*TETHER, *command],
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=None if for_git else subprocess.STDOUT,
+            start_new_session=True,
+            close_fds=not for_git,
+        )
+        try:
+            return process.wait(within * PACE)
+        except subprocess.TimeoutExpired:
+            said = last_line(log) or "nothing"
+            raise DeadlineExceeded(
+                f"waited {within * PACE:.0f} s for {doing}; it last said: {said}"
+            ) from None
+        finally:
+            if process.poll() is None:
+                _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the whole group to end, and then make it; it may have to end others first."""
+
+    def gone() -> bool:
+        if process.poll() is None:
+            return False
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(DeadlineExceeded):
+            wait_until("the processes to end", gone, within=GRACE, every=0.01)
+            return
+
+
+def last_line(log: Path) -> str:
+    """The last line of a log that says anything, 200 characters at most."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1].strip()[:200] if lines else ""
+
+
+class Git:
+    """git in one repository or worktree. Hooks are off: nobody asked for them to run here."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, *words: str) -> str:
+        """What git prints, without the newline at the end. Raises BadInput with what it complains of."""
+        done = self._run(words)
+        if done.returncode:
+            said = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
+            raise BadInput(f"git {words[0]} in {self.folder} failed: {said[:300]}")
+        return done.stdout.rstrip("\n")
+
+    def says(self, *words: str) -> bool:
+        """Whether git ends with 0: for questions."""
+        return self._run(words).returncode == 0
+
+    def command(self, *words: str) -> list[str]:
+        """The whole command line."""
+        return ["git", "-C", str(self.folder), "-c", "core.hooksPath=/dev/null", *words]
+
+    def _run(self, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                self.command(*words),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=GIT_SECONDS * PACE,
+                check=False,
+                env=environment_for_git(),
+            )
+        except FileNotFoundError:
+            raise Unavailable("git is missing: apt-get install git") from None
+        except subprocess.TimeoutExpired:
+            raise DeadlineExceeded(f"waited {GIT_SECONDS * PACE:.0f} s for git {words[0]}") from None
+
+
+_TO_ONE_REPOSITORY = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_WORK_TREE",
+)
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without what ties git to one repository, as it is inside a hook or an alias of git."""
+    return {name: value for name, value in os.environ.items() if name not in _TO_ONE_REPOSITORY}
+
+
+def environment_for_git() -> dict[str, str]:
+    """The same, in a language that can be read by programs, and without questions at the terminal."""
+    return {**clean_environment(), "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true"}

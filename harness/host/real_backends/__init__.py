@@ -1,0 +1,1 @@
+"""vhost-user back ends in use elsewhere, each started, watched through a recording proxy, and stopped."""

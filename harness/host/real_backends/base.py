@@ -1,0 +1,110 @@
+"""A back end in a process of its own behind a recording proxy, which tells what the VMM said of each vring."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from harness.deadline import wait_until
+from harness.errors import HarnessError
+from harness.host.backend import HostView
+from harness.host.vhost_user.endpoints import Connect, Listen
+from harness.host.vhost_user.log import Entry, Event, Sender
+from harness.host.vhost_user.messages import Kind
+from harness.host.vhost_user.proxy import Proxy
+from harness.vmm.base import VhostUserSocket
+from harness.vmm.process import VmmProcess
+
+READY_WITHIN = 10.0
+CONNECTED_WITHIN = 10.0
+
+
+class RealBackend(ABC):
+    """A NIC's network backend whose vhost-user part is a program. Raises HarnessError if it does not get ready."""
+
+    kind = "vhost-user"
+    name: str
+
+    def __init__(self, folder: Path, pairs: int) -> None:
+        self.pairs = pairs
+        self.socket = folder / "back-end"
+        self.attachment = VhostUserSocket(folder / "vhost-user")
+        self._mark = 0
+        with ExitStack() as undo:
+            self._prepare(undo)
+            self.process = VmmProcess(self._words(folder), folder / "log")
+            undo.callback(self.process.stop)
+            self._await_socket()
+            self.proxy = Proxy(Listen(self.attachment.path), Connect(self.socket))
+            undo.callback(self.proxy.close)
+            self._undo = undo.pop_all()
+
+    @abstractmethod
+    def _words(self, folder: Path) -> Sequence[str]:
+        """The program and its arguments; `folder` is for its files."""
+
+    def _prepare(self, undo: ExitStack) -> None:
+        """Make what the program needs beside its socket."""
+        return
+
+    def _await_socket(self) -> None:
+        def ready() -> bool:
+            if (status := self.process.exit_status()) is not None:
+                words = self.process.tail(3) or "(none)"
+                raise HarnessError(
+                    f"{self.name} ended ({status}) before its socket was there; its last words: {words}"
+                )
+            return self.socket.exists()
+
+        wait_until(f"{self.name} to open its socket", ready, within=READY_WITHIN, last=self.process.tail)
+
+    def adopt(self) -> None:
+        """Wait for VMM and back end to be connected."""
+        self.proxy.wait("VMM and back end to be connected", lambda p: p.connected, within=CONNECTED_WITHIN)
+
+    def view(self, pid: int) -> HostView:
+        """The pairs of which both vrings were last started and enabled; `count` is of those with any."""
+        self.proxy.catch_up()
+        passing, started = _states(self.proxy.log)
+        whole = frozenset(ring // 2 for ring in passing if ring ^ 1 in passing)
+        return HostView(len({ring // 2 for ring in passing}), whole, len({ring // 2 for ring in started}))
+
+    def changes(self) -> list[str]:
+        """The messages about enabling since the last call."""
+        self.proxy.catch_up()
+        entries = self.proxy.log.entries(since=self._mark)
+        self._mark += len(entries)
+        return [str(entry) for entry in entries if entry.kind in (Kind.SET_VRING_ENABLE, *Event)]
+
+    @abstractmethod
+    def inject(self, frames: Sequence[bytes]) -> None:
+        """Send frames to the guest."""
+
+    @abstractmethod
+    def capture(self) -> list[bytes]:
+        """What the guest sent since the last call."""
+
+    def close(self) -> None:
+        """Stop the program and the proxy. Raises HarnessError if the proxy failed."""
+        self._undo.close()
+        self.proxy.check()
+
+
+def _states(entries: Iterable[Entry]) -> tuple[set[int], set[int]]:
+    """Which vrings pass packets, and which are started, once all that the VMM said has taken effect."""
+    enabled, started = set[int](), set[int]()
+    for entry in entries:
+        if isinstance(entry.kind, Event):
+            enabled.clear()
+            started.clear()
+        elif entry.sender is Sender.VMM and entry.ring is not None:
+            match entry.kind:
+                case Kind.SET_VRING_ENABLE:
+                    (enabled.add if entry.value else enabled.discard)(entry.ring)
+                case Kind.SET_VRING_KICK:
+                    started.add(entry.ring)
+                case Kind.GET_VRING_BASE:
+                    started.discard(entry.ring)
+    return enabled & started, started

@@ -1,0 +1,158 @@
+"""The instrumented vhost-user back end as network backend, and its witnesses: what the VMM told it of each vring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from harness.host.backend import HostView
+from harness.host.vhost_user.backend import Backend, RingState
+from harness.host.vhost_user.endpoints import Connect, Endpoint, Listen
+from harness.host.vhost_user.log import Entry, Event
+from harness.host.vhost_user.loop import LoopFailed
+from harness.host.vhost_user.messages import Kind
+from harness.host.vhost_user.offer import Offer
+from harness.host.vhost_user.proxy import Proxy
+from harness.host.vhost_user.rules import Rule
+from harness.vmm.base import VhostUserSocket
+
+CONNECTED_WITHIN = 5.0
+"""Seconds in which a VMM connects once it runs."""
+
+
+class VhostUser:
+    """A back end of `offer` behind sockets in `folder`, for one NIC.
+
+    `server`: the VMM listens, and the back end connects to it. `rules` alter what the VMM says on its way here.
+    A pair is active when both of its vrings are started and enabled, for then packets pass.
+    """
+
+    kind = "vhost-user"
+
+    def __init__(
+        self, folder: Path, offer: Offer, *, server: bool = False, rules: Iterable[Rule] = ()
+    ) -> None:
+        at_vmm, here = folder / "vhost-user", folder / "behind-proxy"
+        altered = list(rules)
+        self.attachment = VhostUserSocket(at_vmm, server)
+        self.offer = offer
+        self.proxy: Proxy | None = None
+        self._endpoint = Listen(here) if altered else _our_end(at_vmm, server)
+        with ExitStack() as undo:
+            self.start()
+            undo.callback(lambda: self.end.close())
+            if altered:
+                self.proxy = Proxy(_our_end(at_vmm, server), Connect(here), altered)
+                undo.callback(self.proxy.close)
+            self._undo = undo.pop_all()
+
+    def start(self) -> None:
+        """Start the back end, anew if it was there before: it knows nothing of its predecessor."""
+        self.end = Backend(self._endpoint, self.offer)
+        self._changes = _Changes()
+
+    def stop(self) -> None:
+        """End the back end, its socket too; `start` may follow. Raises VmmError for findings, as `close` does."""
+        self.end.close()
+        self.end.check()
+
+    def restart(self) -> None:
+        """End the back end, start it anew, and wait for the VMM to be connected again."""
+        self.stop()
+        self.start()
+        self.adopt()
+
+    def adopt(self) -> None:
+        """Wait for the VMM to be connected. Raises DeadlineExceeded."""
+        self.end.wait_connected(within=CONNECTED_WITHIN)
+
+    def catch_up(self) -> None:
+        """Let everything take effect that the VMM has said up to now, if the back end is there to hear it."""
+        with suppress(LoopFailed):
+            if self.proxy is not None:
+                self.proxy.catch_up()
+            self.end.catch_up()
+
+    # Witnesses
+
+    def view(self, pid: int) -> HostView:
+        """The pairs of which both vrings pass packets; `count` is of those of which any does."""
+        self.catch_up()
+        rings = self.end.rings()
+        started = {ring.index for ring in rings if ring.started}
+        passing = {ring.index for ring in rings if _passes(ring)}
+        whole = frozenset(ring // 2 for ring in passing if ring ^ 1 in passing)
+        return HostView(len(_pairs(passing)), whole, len(_pairs(started)))
+
+    def changes(self) -> list[str]:
+        """Which vrings were enabled and disabled since the last call, and connections. Repetitions are left out."""
+        self.catch_up()
+        return self._changes.words(self.end.log.entries(since=self._changes.mark))
+
+    # Frames
+
+    def inject(self, frames: Sequence[bytes]) -> None:
+        """Spread frames by flow over the receive rings that the VMM has enabled up to now.
+
+        Without a back end they are lost; one that failed by itself says so when it is stopped.
+        """
+        self.catch_up()
+        with suppress(LoopFailed):
+            self.end.forward(frames)
+
+    def capture(self) -> list[bytes]:
+        """What the guest sent on enabled rings since the last call."""
+        return [captured.frame for captured in self.end.take_captured()]
+
+    def close(self) -> None:
+        """End. Raises VmmError for what the VMM did against the protocol, unless somebody took the findings."""
+        self._undo.close()
+        self.end.check()
+
+
+def _our_end(path: Path, vmm_listens: bool) -> Endpoint:
+    return Connect(path) if vmm_listens else Listen(path)
+
+
+def _passes(ring: RingState) -> bool:
+    return ring.started and ring.enabled and ring.broken is None
+
+
+def _pairs(rings: Iterable[int]) -> set[int]:
+    return {ring // 2 for ring in rings}
+
+
+class _Changes:
+    """Follows the log: what each SET_VRING_ENABLE changed, a line for each run of one direction."""
+
+    def __init__(self) -> None:
+        self.mark = 0
+        self._enabled: set[int] = set()
+
+    def words(self, entries: Sequence[Entry]) -> list[str]:
+        """The changes of these entries, which follow on those before."""
+        self.mark += len(entries)
+        lines: list[str] = []
+        run: tuple[str, list[int]] = ("", [])
+        for entry in entries:
+            if isinstance(entry.kind, Event):
+                self._enabled.clear()
+                run = ("", [])
+                lines.append(entry.name if entry.args is None else f"{entry.name}: {entry.args}")
+            elif entry.kind is Kind.SET_VRING_ENABLE and entry.ring is not None and self._moves(entry):
+                word = "enabled" if entry.value else "disabled"
+                if run[0] != word:
+                    run = (word, [])
+                    lines.append("")
+                run[1].append(entry.ring)
+                lines[-1] = f"vrings {' '.join(map(str, run[1]))} {word}"
+        return lines
+
+    def _moves(self, entry: Entry) -> bool:
+        """Whether the message took effect, and changed anything."""
+        assert entry.ring is not None
+        if entry.fault or (entry.ring in self._enabled) == bool(entry.value):
+            return False
+        self._enabled ^= {entry.ring}
+        return True

@@ -1,0 +1,43 @@
+"""What happens in a device's life: resets, pauses, snapshots, migrations, and what each does to the count."""
+
+from harness.lifecycle.checks import check, check_all_active, check_safe
+from harness.lifecycle.damage import DAMAGES, NUMBERS, OTHERS, Damage
+from harness.lifecycle.migration import CutLine, destination, migrate
+from harness.lifecycle.records import count_fields, rewrite_count
+from harness.lifecycle.saving import (
+    Snapshot,
+    attempt,
+    go_on,
+    require_room,
+    restore,
+    save,
+    save_and_restore,
+    save_paused,
+)
+from harness.lifecycle.transitions import TRANSITIONS, Effect, Transition
+
+__all__ = [
+    "DAMAGES",
+    "NUMBERS",
+    "OTHERS",
+    "TRANSITIONS",
+    "CutLine",
+    "Damage",
+    "Effect",
+    "Snapshot",
+    "Transition",
+    "attempt",
+    "check",
+    "check_all_active",
+    "check_safe",
+    "count_fields",
+    "destination",
+    "go_on",
+    "migrate",
+    "require_room",
+    "restore",
+    "rewrite_count",
+    "save",
+    "save_and_restore",
+    "save_paused",
+]

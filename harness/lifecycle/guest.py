@@ -1,0 +1,32 @@
+"""The probe guest's side of a transition: who is in the VM, and how its drivers get there again."""
+
+from __future__ import annotations
+
+from harness.guest.probe.driver import ProbeDriver
+from harness.guest.probe.monitor import Monitor
+from harness.nic import Nic
+from harness.testbed import Testbed
+from harness.vmm.base import Vm
+
+
+def probe_driver(nic: Nic) -> ProbeDriver:
+    """The NIC's driver."""
+    assert isinstance(nic.driver, ProbeDriver), "these transitions are the probe guest's"
+    return nic.driver
+
+
+def monitor_of(bed: Testbed, vm: Vm) -> Monitor:
+    """A fresh connection to the probe guest of a VM that was reset, restored or migrated.
+
+    Memory is mapped after the guest has answered: until then the VMM may still hold what it is about to drop.
+    """
+    monitor = Monitor(vm.serial, None, vm.config.memory_mib << 20)
+    memory = vm.guest_memory()
+    bed.on_close(memory.close)
+    monitor.memory = memory
+    return monitor
+
+
+def neighbours(bed: Testbed, nic: Nic) -> list[Nic]:
+    """The NICs of the NIC's VM, itself included."""
+    return [other for other in bed.nics if other.vm is nic.vm]

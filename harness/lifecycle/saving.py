@@ -1,0 +1,128 @@
+"""Saving a VM and restoring it, on the same build or another."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.errors import Unavailable, VmmError
+from harness.guest.probe.net import DriverMemory
+from harness.host.syscalls.conditions import RESUMED
+from harness.host.tap import HandedTap
+from harness.lifecycle.guest import monitor_of, neighbours, probe_driver
+from harness.nic import Nic
+from harness.testbed import Testbed
+from harness.vmm.base import Launch, TapByFds, VmConfig, Vmm
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A saved VM: the folder that the VMM wrote, the VM's configuration, and what each NIC's driver knew then."""
+
+    folder: Path
+    config: VmConfig
+    drivers: Mapping[str, DriverMemory]
+
+    def discard(self) -> None:
+        """Remove the files."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def require_room(folder: Path, memory_mib: int) -> None:
+    """Raise Unavailable unless twice the guest's memory is free where `folder` is."""
+    free, needed = shutil.disk_usage(folder).free >> 20, 2 * memory_mib
+    if free < needed:
+        raise Unavailable(
+            f"snapshots need {needed} MiB in {folder}, and {free} MiB are free: make room, or point TMPDIR elsewhere"
+        )
+
+
+def save(bed: Testbed, nic: Nic) -> Snapshot:
+    """Pause the VM and write a snapshot of it. The VM stays paused."""
+    nic.vm.pause()
+    return save_paused(bed, nic)
+
+
+def save_paused(bed: Testbed, nic: Nic) -> Snapshot:
+    """Write a snapshot of a VM that is paused. It is removed with the testbed, if not before."""
+    folder = bed.fresh_folder("snapshot")
+    snapshot = Snapshot(folder, nic.vm.config, knowledge(bed, nic))
+    bed.on_close(snapshot.discard)
+    nic.vm.snapshot(folder)
+    bed.journal.add("vmm", "paused and saved")
+    return snapshot
+
+
+def knowledge(bed: Testbed, nic: Nic) -> dict[str, DriverMemory]:
+    """What the drivers of the NIC's VM know now."""
+    return {each.config.id: bed.raw(each).memory_of_now() for each in neighbours(bed, nic)}
+
+
+def restore(
+    bed: Testbed,
+    nic: Nic,
+    snapshot: Snapshot,
+    *,
+    vmm: Vmm | None = None,
+    resume: bool = True,
+    descriptors: int | None = None,
+) -> None:
+    """End the NIC's VM and go on from a snapshot of it, on the same build or another.
+
+    Taps that were handed over as descriptors are opened anew, and handed over again: so many `descriptors` each,
+    one per pair by default. Without `resume` the VM is left paused; `go_on` resumes it.
+    """
+    old, build = nic.vm, vmm or nic.vm.vmm
+    nics = neighbours(bed, nic)
+    old.stop()
+    config = _with_fresh_descriptors(snapshot.config, nics, descriptors)
+    new = build.restore(snapshot.folder, config, Launch(bed.fresh_folder("vm"), bed.syscalls))
+    bed.take_in(new)
+    bed.journal.add("vmm", f"{build.name} restored the snapshot as process {new.pid}")
+    for each in nics:
+        each.vm = new
+        each.backend.adopt()
+    if resume:
+        go_on(bed, nic, snapshot)
+
+
+def _with_fresh_descriptors(config: VmConfig, nics: list[Nic], count: int | None) -> VmConfig:
+    fresh = {nic.config.id: nic.backend.renew() for nic in nics if isinstance(nic.backend, HandedTap)}
+    handed = {name: TapByFds((tap.fds * 2)[: count or len(tap.fds)]) for name, tap in fresh.items()}
+    configs = [replace(each, attachment=handed.get(each.id, each.attachment)) for each in config.nics]
+    return replace(config, nics=tuple(configs))
+
+
+def attempt(bed: Testbed, nic: Nic, snapshot: Snapshot, *, descriptors: int | None = None) -> VmmError | None:
+    """Restore what may not be restored: how the VMM refused, or None if the VM runs."""
+    try:
+        restore(bed, nic, snapshot, descriptors=descriptors)
+    except VmmError as refused:
+        bed.journal.add("vmm", str(refused).splitlines()[0])
+        return refused
+    return None
+
+
+def go_on(bed: Testbed, nic: Nic, snapshot: Snapshot) -> None:
+    """Resume a VM that was restored, and carry its drivers over."""
+    if (supervisor := nic.vm.process.supervisor) is not None:
+        supervisor.mark(RESUMED)
+    nic.vm.resume()
+    carry_over(bed, nic, snapshot.drivers)
+    bed.journal.add("vmm", "resumed")
+
+
+def carry_over(bed: Testbed, nic: Nic, drivers: Mapping[str, DriverMemory]) -> None:
+    """Let the drivers of the NIC's VM go on where they were."""
+    monitor = monitor_of(bed, nic.vm)
+    for each in neighbours(bed, nic):
+        probe_driver(each).carry_over(monitor, drivers[each.config.id])
+
+
+def save_and_restore(bed: Testbed, nic: Nic) -> None:
+    """The VM is saved and goes on in a new process; nothing of the snapshot is kept."""
+    snapshot = save(bed, nic)
+    restore(bed, nic, snapshot)
+    snapshot.discard()

@@ -1,0 +1,73 @@
+"""The files of one cloud-hypervisor process: its sockets, log, and event monitor."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SERIAL = Path("serial")
+"""The serial port's socket. Its path is part of a VM's saved configuration, so it is relative: a VM that is
+restored or migrated finds its own in the working folder of its new process."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One entry of the event monitor: `seconds` since the VMM started, source, event, properties."""
+
+    seconds: float
+    source: str
+    event: str
+    properties: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where they are: all in the process's working folder."""
+
+    folder: Path
+    api: Path
+    serial: Path
+    events: Path
+    log: Path
+
+    @classmethod
+    def within(cls, folder: Path) -> Files:
+        """Those of a process that works in `folder`."""
+        return cls(folder, folder / "api", folder / SERIAL, folder / "events", folder / "vmm.log")
+
+    def remove_sockets(self) -> None:
+        """Remove what a process that was killed leaves."""
+        for path in (self.api, self.serial):
+            path.unlink(missing_ok=True)
+
+    def arguments(self) -> list[str]:
+        """The words of the command line that every process gets."""
+        return [
+            *("--api-socket", f"path={self.api}"),
+            *("--event-monitor", f"path={self.events}"),
+            *("--seccomp", "true"),
+            "-v",
+        ]
+
+    def read_events(self) -> list[Event]:
+        """What the event monitor wrote so far, oldest first."""
+        text = self.events.read_text() if self.events.exists() else ""
+        decoder, at, found = json.JSONDecoder(), 0, []
+        while at < len(text):
+            if text[at].isspace():
+                at += 1
+                continue
+            try:
+                entry, at = decoder.raw_decode(text, at)
+            except json.JSONDecodeError:
+                break  # the last entry is being written
+            stamp = entry["timestamp"]
+            seconds = stamp["secs"] + stamp["nanos"] / 1e9
+            found.append(Event(seconds, entry["source"], entry["event"], entry.get("properties")))
+        return found
+
+    def count_events(self, event: str) -> int:
+        """How many events of that name there were so far."""
+        return sum(1 for seen in self.read_events() if seen.event == event)

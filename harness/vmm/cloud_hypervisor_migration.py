@@ -1,0 +1,101 @@
+"""The receiving end of a migration of cloud-hypervisor."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import select
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from harness.deadline import PACE, wait_until
+from harness.errors import VmmError
+from harness.vmm.base import Incoming, Vm
+from harness.vmm.cloud_hypervisor_files import Files
+from harness.vmm.process import VmmProcess
+
+T = TypeVar("T")
+
+READY_PATIENCE = 10.0
+ARRIVAL_PATIENCE = 20.0
+
+
+def connect(path: Path) -> socket.socket | None:
+    """A connection to a UNIX socket; None while nobody listens there."""
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(str(path))
+    except (FileNotFoundError, ConnectionRefusedError):
+        connection.close()
+        return None
+    return connection
+
+
+class CloudHypervisorIncoming(Incoming):
+    """A cloud-hypervisor that was told to receive a VM at `place`. `adopt` makes the Vm once it is there.
+
+    The request is answered when the migration has ended, by some builds; others answer when it begins.
+    """
+
+    def __init__(
+        self, name: str, process: VmmProcess, files: Files, place: Path, adopt: Callable[[], Vm]
+    ) -> None:
+        super().__init__(place, process)
+        self._name, self._files, self._adopt = name, files, adopt
+        self._request = http.client.HTTPConnection("localhost", timeout=ARRIVAL_PATIENCE * PACE)
+        try:
+            self._request.sock = self._await("its API", lambda: connect(files.api))
+            body = json.dumps({"receiver_url": f"unix:{place}"})
+            kind = {"Content-Type": "application/json"}
+            self._request.request("PUT", "/api/v1/vm.receive-migration", body, kind)
+            self._await("its socket for the migration", place.is_socket)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _await(self, what: str, probe: Callable[[], T | None]) -> T:
+        def look() -> T | None:
+            self._check_alive("about to receive a VM")
+            return probe()
+
+        return wait_until(f"{self._name} to open {what}", look, within=READY_PATIENCE, last=self._words)
+
+    def _words(self) -> str:
+        return self.process.tail(3) or "the process runs and says nothing"
+
+    def _check_alive(self, doing: str) -> None:
+        if (status := self.process.exit_status()) is not None:
+            raise self.process.died(self._name, status, f"while {doing}")
+
+    def arrived(self) -> Vm:
+        """Wait for the event that ends the migration, or an answer that says why there is none."""
+
+        def ended() -> bool:
+            self._check_alive("receiving a VM")
+            if self._files.count_events("migration-receive-failed"):
+                raise VmmError(f"{self._name} could not receive the VM: {self._words()}")
+            return self._files.count_events("migration-receive-finished") > 0 or self._was_refused()
+
+        within = ARRIVAL_PATIENCE
+        wait_until(f"{self._name} to receive the VM", ended, within=within, every=0.005, last=self._words)
+        self._request.close()
+        return self._adopt()
+
+    def _was_refused(self) -> bool:
+        """Raise VmmError if the request was answered with an error; False while it was not."""
+        if self._request.sock is None or not select.select([self._request.sock], [], [], 0)[0]:
+            return False
+        answer = self._request.getresponse()
+        words = answer.read().decode(errors="replace")
+        if answer.status >= http.client.BAD_REQUEST:
+            raise VmmError(f"{self._name} refused to receive a VM (HTTP {answer.status}): {words}")
+        self._request.close()
+        return False
+
+    def stop(self) -> None:
+        """End the process."""
+        self._request.close()
+        self.process.stop()
+        self._files.remove_sockets()

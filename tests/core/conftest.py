@@ -1,0 +1,14 @@
+"""Suites of a test's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.core.suite import Suite
+
+
+@pytest.fixture
+def suite(tmp_path: Path, image: Path) -> Suite:
+    return Suite(tmp_path, image)

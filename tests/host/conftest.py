@@ -1,0 +1,64 @@
+"""A network namespace for the tests of this process, where the host allows it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from pyroute2 import IPRoute
+
+from harness.errors import Unavailable
+from harness.host import namespace, tun
+from harness.host.tap import Tap
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def own_network() -> None:
+    """This process sees no network but its own from here on; its loopback is up, for whoever serves there."""
+    if not os.access(tun.DEVICE, os.R_OK | os.W_OK):
+        pytest.skip(f"no permission for {tun.DEVICE}: run with sudo")
+    try:
+        namespace.enter()
+    except Unavailable as error:
+        pytest.skip(str(error))
+    with IPRoute() as links:
+        links.link("set", index=1, state="up")
+
+
+@pytest.fixture
+def name(own_network: None) -> str:
+    """A name that no interface has."""
+    return f"test{next(_numbers)}"
+
+
+@pytest.fixture
+def undo() -> Iterator[ExitStack]:
+    """What a test adds here is undone at its end, in reverse order."""
+    with ExitStack() as undo:
+        yield undo
+
+
+@pytest.fixture
+def tap(name: str, undo: ExitStack) -> Tap:
+    """A tap for four pairs."""
+    tap = Tap(name, 4)
+    undo.callback(tap.close)
+    return tap
+
+
+@pytest.fixture
+def open_queues(undo: ExitStack) -> Callable[[Tap, int], list[int]]:
+    """Opens queues of a tap as a VMM would, in this process: descriptors, in the order of the pairs."""
+
+    def open_queues(tap: Tap, count: int) -> list[int]:
+        queues = [tun.open_queue(tap.name, multi_queue=tap.pairs > 1) for _ in range(count)]
+        for queue in queues:
+            undo.callback(os.close, queue)
+        return queues
+
+    return open_queues

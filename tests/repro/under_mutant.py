@@ -1,0 +1,25 @@
+"""Runs a reproducer on a VMM that is right, made wrong from outside: under_mutant.py MUTANT ISSUE VMM."""
+
+from __future__ import annotations
+
+import sys
+
+from harness.host import namespace
+from harness.host.syscalls.mutants import mutant
+from harness.issues import ISSUES, gather, judge
+from harness.scratch import Scratch
+from harness.testbed import Testbed
+from harness.vmm.find import find_vmms
+
+namespace.become_root_in_user_namespace()
+name, number, path = sys.argv[1:]
+scratch = Scratch()
+try:
+    namespace.enter()
+    with Testbed(find_vmms([path])[0], scratch.folder()) as bed:
+        bed.syscalls = mutant(name).policy()
+        answer, why = judge(ISSUES[number], gather(bed, ISSUES[number]))
+finally:
+    scratch.close()
+print(why)
+sys.exit(answer)

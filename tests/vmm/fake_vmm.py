@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+"""A program that passes for a VMM on its command line, and then does what its first argument says.
+
+It speaks just enough of cloud-hypervisor's API and of QEMU's monitor to be driven wrong. Nothing is emulated.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+from typing import NoReturn
+
+VERSIONS = {"cloud-hypervisor": "cloud-hypervisor v99.9-fake", "qemu": "QEMU emulator version 99.9 (fake)"}
+
+
+def say(words: str) -> None:
+    print(words, flush=True)
+
+
+def die() -> NoReturn:
+    """End as a VMM does that refuses its arguments or panics."""
+    say("Error: the fake VMM was told to fail\n  0: it obeyed")
+    sys.exit(1)
+
+
+def listen(path: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen()
+    return listener
+
+
+def answer(status: str, body: bytes = b"") -> bytes:
+    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status.encode(), len(body), body)
+
+
+def reply_to(behaviour: str, request: bytes) -> bytes | None:
+    """What the API says to one request; None where it breaks the connection off."""
+    match behaviour:
+        case "api-rubbish":
+            return b"220 mail.example.org ready\r\n\r\n"
+        case "api-bad-json":
+            return answer("200 OK", b'{"state": "Runn')
+        case "api-not-an-object":
+            return answer("200 OK", b"[1, 2]")
+        case "api-refuses":
+            return answer("500 Internal Server Error", b'["Error from API", "The VM could not boot"]')
+        case "api-refuses-in-plain-text":
+            return answer("500 Internal Server Error", b"no, and no list of causes either")
+        case "api-refuses-oddly":
+            return answer("400 Bad Request", b'["a list", {"of": "other things"}]')
+        case "api-hangs-up":
+            return None
+        case "api-hangs":
+            signal.pause()
+        case "api-dies":
+            say("thread 'http-server' panicked at 'told to'")
+            os.abort()
+    if b"vm.info" in request:
+        return answer("200 OK", json.dumps({"state": "Running", "memory_actual_size": 1}).encode())
+    return answer("204 No Content")
+
+
+def serve_api(listener: socket.socket, behaviour: str) -> NoReturn:
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            while (request := connection.recv(65536)) and (reply := reply_to(behaviour, request)) is not None:
+                say(f"request: {request.split(b'HTTP')[0].decode()}")
+                connection.sendall(reply)
+
+
+def play_cloud_hypervisor(behaviour: str, arguments: list[str]) -> NoReturn:
+    def option(name: str) -> str:
+        return arguments[arguments.index(name) + 1].partition("=")[2]
+
+    api = listen(option("--api-socket"))
+    if behaviour == "hangs-at-start":
+        say("still opening things")
+        signal.pause()
+    if behaviour == "dies-after-its-api-socket" or (behaviour == "dies-with-a-nic" and "--net" in arguments):
+        die()
+    with listen(option("--serial")):  # nothing is ever accepted or said there: a silent guest
+        serve_api(api, behaviour)
+
+
+def play_qemu(behaviour: str, arguments: list[str]) -> NoReturn:
+    monitor = next(word for word in arguments if word.startswith("socket,id=qmp"))
+    connection = socket.socket(fileno=int(monitor.rpartition("=")[2]))
+    if behaviour == "qmp-rubbish":
+        connection.sendall(b"220 mail.example.org ready\r\n")
+    if behaviour == "qmp-closes":
+        connection.close()
+    while True:
+        signal.pause()
+
+
+def main(behaviour: str, arguments: list[str]) -> None:
+    family = "qemu" if behaviour.startswith("qmp-") else "cloud-hypervisor"
+    if arguments == ["--version"]:
+        if behaviour == "hangs-at-version":
+            signal.pause()
+        say(VERSIONS[family])
+        return
+    if behaviour == "api-healthy":
+        say(f"arguments: {json.dumps(arguments)}")
+        say(f"environment: {json.dumps(dict(os.environ))}")
+    if behaviour in ("dies-at-start", "qmp-dies-at-start"):
+        die()
+    (play_qemu if family == "qemu" else play_cloud_hypervisor)(behaviour, arguments)
+
+
+main(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,201 @@
+"""cloud-hypervisor's driver against a fake that starts wrong, answers wrong, or dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from harness.errors import DeadlineExceeded, HarnessError, VmmDied, VmmError
+from harness.vmm import cloud_hypervisor
+from harness.vmm.base import Launch, NicConfig, TapByFds, TapByName, VhostUserSocket, Vm, VmConfig
+from harness.vmm.cloud_hypervisor import CloudHypervisorVm, net_option
+from tests.vmm.conftest import Start
+from tests.vmm.fakes import said
+
+NIC = NicConfig("net0", "02:00:00:00:01:00", 4, TapByName("tap0"))
+
+
+@pytest.fixture
+def healthy(start: Start) -> CloudHypervisorVm:
+    vm = start("api-healthy")
+    assert isinstance(vm, CloudHypervisorVm)
+    return vm
+
+
+# Start
+
+
+@pytest.mark.parametrize("behaviour", ["dies-at-start", "dies-after-its-api-socket"])
+def test_death_at_start_gives_status_and_words(start: Start, behaviour: str) -> None:
+    with pytest.raises(
+        VmmDied, match=r"^fake died \(exit status 1\) at start; its last words: Error: the fake VMM"
+    ):
+        start(behaviour)
+
+
+def test_start_that_hangs_is_ended_with_its_last_words(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud_hypervisor, "START_PATIENCE", 0.5)
+    with pytest.raises(
+        DeadlineExceeded, match=r"waited 0\.5 s for fake to open its serial .*\n*.*\n*still opening things"
+    ):
+        start("hangs-at-start")
+
+
+def test_start_that_the_user_interrupts_leaves_nothing(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cloud_hypervisor, "wait_until", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        start("hangs-at-start")
+
+
+def test_program_that_cannot_be_executed_is_named(start: Start, tmp_path: Path, workdir: Path) -> None:
+    vmm = start("api-healthy").vmm
+    vmm.path = tmp_path / "gone"
+    with pytest.raises(VmmDied, match=r"died \(exit status 127\) at start; .*gone: No such file"):
+        vmm.launch(VmConfig(kernel=None), Launch(workdir))
+
+
+# Calls
+
+
+def test_healthy_api_is_understood(healthy: CloudHypervisorVm) -> None:
+    assert healthy.info()["memory_actual_size"] == 1
+    assert healthy.state() == "running"
+    healthy.pause()
+    healthy.resume()
+    healthy.remove_nic("net0")
+    assert "request: PUT /api/v1/vm.remove-device" in healthy.log()
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "words"),
+    [
+        ("api-rubbish", "fake answered rubbish to vm.info"),
+        ("api-hangs-up", "fake answered rubbish to vm.info"),
+        ("api-bad-json", 'fake answered vm.info with what is not JSON: \'{"state"'),
+        ("api-not-an-object", r"fake answered vm.info with \[1, 2\]"),
+        ("api-refuses", r"refused vm.info \(HTTP 500\): Error from API: The VM could not boot$"),
+        ("api-refuses-in-plain-text", r"refused vm.info \(HTTP 500\): no, and no list of causes either$"),
+        ("api-refuses-oddly", r"refused vm.info \(HTTP 400\): .*other things"),
+    ],
+)
+def test_wrong_answers_are_one_sentence(start: Start, behaviour: str, words: str) -> None:
+    vm = start(behaviour)
+    with pytest.raises(VmmError, match=words) as caught:
+        vm.info()
+    assert not isinstance(caught.value, VmmDied)
+    assert "\n" not in str(caught.value)
+    assert vm.exit_status() is None
+
+
+def test_call_that_hangs_is_given_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud_hypervisor, "CALL_PATIENCE", 0.1)
+    vm = start("api-hangs")
+    with pytest.raises(DeadlineExceeded, match=r"waited .* s for fake to answer vm\.info; its last words: "):
+        vm.info()
+
+
+def test_death_in_a_call_gives_signal_and_words(start: Start) -> None:
+    vm = start("api-dies")
+    with pytest.raises(
+        VmmDied, match=r"died \(killed by SIGABRT\) while answering vm\.info; (.|\n)*panicked"
+    ):
+        vm.info()
+
+
+def test_call_to_a_dead_vmm_says_that_it_died(healthy: CloudHypervisorVm) -> None:
+    os.kill(healthy.pid, signal.SIGKILL)
+    healthy.process.wait(5)
+    with pytest.raises(VmmDied, match=r"died \(killed by SIGKILL\) while answering vm\.pause"):
+        healthy.pause()
+
+
+def test_every_error_of_a_call_is_one_that_users_are_shown(start: Start) -> None:
+    vm = start("api-rubbish")
+    for call in (vm.state, vm.pause):
+        with pytest.raises(HarnessError):
+            call()
+
+
+# Stop
+
+
+def test_stopping_twice_or_dead_is_no_error(healthy: CloudHypervisorVm) -> None:
+    healthy.stop()
+    healthy.stop()
+    assert str(healthy.exit_status()) == "killed by SIGKILL"
+
+
+def test_vm_is_stopped_when_its_block_is_left(start: Start) -> None:
+    with start("api-healthy") as vm:
+        assert vm.exit_status() is None
+    assert vm.exit_status() is not None
+
+
+# Words on the command line
+
+
+def test_seccomp_is_always_on_and_the_log_is_kept(healthy: CloudHypervisorVm) -> None:
+    arguments = said(healthy.log(), "arguments")
+    assert arguments[arguments.index("--seccomp") + 1] == "true"
+    assert "-v" in arguments
+
+
+def test_environment_holds_nothing_that_changes_rusts_behaviour(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUST_BACKTRACE", "1")
+    monkeypatch.setenv("RUST_LOG", "trace")
+    monkeypatch.setenv("KEPT", "yes")
+    environment = said(start("api-healthy").log(), "environment")
+    assert environment["KEPT"] == "yes"
+    assert [name for name in environment if name.startswith("RUST_")] == []
+
+
+@pytest.mark.parametrize(
+    ("nic", "place"),
+    [
+        (TapByName("tap0"), "tap=tap0"),
+        (TapByFds((7, 8)), "fd=[7,8]"),
+        (VhostUserSocket(Path("/s")), "vhost_user=true,socket=/s,vhost_mode=client"),
+        (VhostUserSocket(Path("/s"), server=True), "vhost_user=true,socket=/s,vhost_mode=server"),
+    ],
+    ids=["tap", "descriptors", "client", "server"],
+)
+def test_net_option_counts_virtqueues(nic: TapByName, place: str) -> None:
+    option = net_option(NicConfig("net0", "02:00:00:00:01:00", 2, nic, queue_size=128))
+    assert option == f"id=net0,mac=02:00:00:00:01:00,num_queues=4,queue_size=128,{place}"
+
+
+def test_nic_reaches_the_command_line(start: Start) -> None:
+    arguments = said(start("api-healthy", NIC).log(), "arguments")
+    assert arguments[arguments.index("--net") + 1] == net_option(NIC)
+
+
+# The event monitor
+
+
+def test_events_are_read_as_far_as_they_are_written(healthy: CloudHypervisorVm, workdir: Path) -> None:
+    assert healthy.events() == []
+    entry = {"timestamp": {"secs": 1, "nanos": 500_000_000}, "source": "vm", "event": "booted"}
+    text = json.dumps(entry, indent=2) + "\n\n" + json.dumps({**entry, "event": "paused"})
+    (workdir / "events").write_text(text + '\n{"timestamp": {"se')
+    assert [(event.seconds, event.event) for event in healthy.events()] == [(1.5, "booted"), (1.5, "paused")]
+
+
+def test_vm_of_the_base_class_is_what_tests_hold(healthy: CloudHypervisorVm) -> None:
+    vm: Vm = healthy
+    vm.check_alive("looking")
+    assert vm.pid == healthy.process.pid
+
+
+def test_memory_of_a_dead_vmm_is_not_waited_for(healthy: CloudHypervisorVm) -> None:
+    os.kill(healthy.pid, signal.SIGKILL)
+    with pytest.raises(VmmDied, match="killed by SIGKILL"):
+        healthy.guest_memory()

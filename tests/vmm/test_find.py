@@ -1,0 +1,172 @@
+"""What users give for --vmm, right and wrong: a build, or one sentence."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.errors import BadInput
+from harness.vmm import find
+from harness.vmm.base import Vmm
+from harness.vmm.find import find_vmms
+from tests.vmm.fakes import make_fake, processes_naming
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Path:
+    return make_fake(tmp_path, "api-healthy")
+
+
+def refused(*asked: str) -> str:
+    """The sentence with which these are refused."""
+    with pytest.raises(BadInput) as caught:
+        find_vmms(asked)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# What can be used
+
+
+def test_build_is_known_by_what_it_says_of_itself(fake: Path) -> None:
+    (vmm,) = find_vmms([str(fake)])
+    assert (vmm.name, vmm.kind, vmm.version, vmm.path) == (
+        "cloud-hypervisor",
+        "cloud-hypervisor",
+        "v99.9-fake",
+        fake,
+    )
+
+
+def test_names_and_order_are_the_users(fake: Path, tmp_path: Path) -> None:
+    qemu = make_fake(tmp_path, "qmp-silent")
+    found = find_vmms([f"b-2.+_={fake}", f"a={qemu}", f"c={fake}"])
+    assert [(vmm.name, vmm.kind) for vmm in found] == [
+        ("b-2.+_", "cloud-hypervisor"),
+        ("a", "qemu"),
+        ("c", "cloud-hypervisor"),
+    ]
+
+
+@pytest.mark.parametrize("text", ["api-healthy", "./api-healthy", "x=api-healthy", "x=./api-healthy"])
+def test_file_in_the_current_folder_needs_no_slash(
+    fake: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.chdir(fake.parent)
+    (vmm,) = find_vmms([text])
+    assert vmm.path == fake
+
+
+def test_program_on_path_needs_no_folder(fake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(fake.parent), prepend=os.pathsep)
+    assert find_vmms(["mine=api-healthy"])[0].path == fake
+
+
+def test_path_may_hold_an_equals_sign(fake: Path) -> None:
+    odd = fake.rename(fake.parent / "a=b")
+    assert find_vmms([str(odd)])[0].path == odd
+
+
+def test_nothing_asked_takes_what_is_on_path(
+    fake: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fake.rename(tmp_path / "cloud-hypervisor")
+    make_fake(tmp_path, "qmp-silent").rename(tmp_path / "qemu-system-x86_64")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert [vmm.name for vmm in find_vmms([])] == ["cloud-hypervisor", "qemu"]
+    (tmp_path / "cloud-hypervisor").unlink()
+    assert [vmm.name for vmm in find_vmms([])] == ["qemu"]
+
+
+def test_nothing_asked_and_nothing_there_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "apt-get install qemu-system-x86" in refused()
+
+
+def test_real_qemu_is_recognised(qemu: Vmm) -> None:
+    (vmm,) = find_vmms([f"reference={qemu.path}"])
+    assert vmm.kind == "qemu"
+    assert vmm.version[0].isdigit()
+
+
+# What cannot
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    said = refused(f"x={tmp_path}/none")
+    assert said.startswith(f"--vmm {tmp_path}/none: there is no such file; give the path of")
+
+
+def test_missing_program_is_told_from_a_missing_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "no such program is on PATH, and no such file is here" in refused("no-such-vmm")
+
+
+def test_folder_is_refused(tmp_path: Path) -> None:
+    assert "this is a folder; give the path of the binary inside" in refused(str(tmp_path))
+
+
+def test_file_without_the_right_to_execute_says_how_to_mend_it(fake: Path) -> None:
+    fake.chmod(0o644)
+    assert refused(str(fake)).endswith(f"this file is not executable; run: chmod +x {fake}")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "cannot be executed (Exec format error); is it a binary for this machine?"),
+        (b"MZ\x90\0 another system's\0", "cannot be executed (Exec format error); is it a binary for this"),
+        (
+            b"\x7fELF\2\1\1" + bytes(9) + b"\2\0\xb7\0\1\0\0\0" + bytes(40),  # ELF, 64 bits, AArch64
+            "cannot be executed (Exec format error); is it a binary for this machine?",
+        ),
+        (b"#!/no/such/interpreter\n", "cannot be executed (No such file or directory)"),
+        (b"#!/bin/sh\nexit 3\n", "--version ended with status 3 and said: nothing"),
+        (b"#!/bin/sh\nkill -11 $$\n", "--version ended with status -11 and said: nothing"),
+        (b"#!/bin/sh\necho no such option >&2; exit 2", "ended with status 2 and said: no such option"),
+        (b"#!/bin/sh\nexit 0\n", "--version ended with status 0 and said: nothing"),
+        (b"#!/bin/sh\necho bash 5.2\n", "neither cloud-hypervisor nor QEMU: --version says 'bash 5.2'"),
+        (b"#!/bin/sh\nprintf 'x\\377y\\n'\n", "neither cloud-hypervisor nor QEMU: --version says 'x\ufffdy'"),
+    ],
+    ids=["empty", "foreign", "arm", "interpreter", "status", "killed", "words", "silent", "other", "bytes"],
+)
+def test_file_that_is_no_vmm_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "vmm"
+    path.write_bytes(content)
+    path.chmod(0o755)
+    said = refused(str(path))
+    assert said.startswith(f"--vmm {path}: ")
+    assert words in said
+
+
+def test_program_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(find, "VERSION_PATIENCE", 0.3)
+    hanging = make_fake(tmp_path, "hangs-at-version")
+    assert "it did not answer --version within 0 s" in refused(str(hanging))
+    assert processes_naming(str(hanging)) == []
+
+
+@pytest.mark.parametrize("asked", [("x={}", "x={}"), ("{}", "{}"), ("cloud-hypervisor={}", "{}")])
+def test_two_builds_of_one_name_are_refused(fake: Path, asked: tuple[str, ...]) -> None:
+    said = refused(*(text.format(fake) for text in asked))
+    assert said.startswith("two builds are called '")
+    assert said.endswith("tell them apart with --vmm NAME=PATH")
+
+
+@pytest.mark.parametrize("name", ["", "-x", "a b", "[1]", "ü", "."])
+def test_name_that_test_ids_cannot_hold_is_refused(fake: Path, name: str) -> None:
+    said = refused(f"{name}=api-healthy")
+    assert f"the name {name!r} may hold only letters, digits and, after the first, . + - _" in said
+
+
+@pytest.mark.parametrize("text", ["x=", ""])
+def test_missing_path_is_said(text: str) -> None:
+    assert "a path is missing" in refused(text)
+
+
+def test_first_of_several_that_is_wrong_is_named(fake: Path, tmp_path: Path) -> None:
+    assert f"--vmm {tmp_path}/none" in refused(str(fake), f"y={tmp_path}/none")
