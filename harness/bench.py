@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from harness import bench_linux
+from harness import bench_linux, bench_snapshot
 from harness.errors import HarnessError
 from harness.guest.probe.image import build_image
 from harness.guest.probe.monitor import Monitor
@@ -111,16 +111,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--vmm", action="append", default=[], metavar="[NAME=]PATH", help="as the suite's --vmm"
     )
     parser.add_argument("--rounds", type=int, default=20, help="runs of each figure (default: 20)")
-    parser.add_argument(
-        "--linux", action="store_true", help="measure Linux guests instead: minutes, and it needs the network"
-    )
+    instead = parser.add_mutually_exclusive_group()
+    for option, figures_of, text in (
+        ("--linux", bench_linux, "measure Linux guests instead: minutes, and it needs the network"),
+        ("--snapshot", bench_snapshot, "measure cycles of snapshot and restore instead"),
+    ):
+        instead.add_argument(
+            option,
+            dest="measure",
+            action="store_const",
+            const=figures_of.measure,
+            default=measure,
+            help=text,
+        )
     options = parser.parse_args(arguments)
     try:
         namespace.become_root_in_user_namespace()
         vmms = find_vmms(options.vmm)
         scratch = Scratch()
         try:
-            figures = (bench_linux.measure if options.linux else measure)(vmms, options.rounds, scratch)
+            figures = options.measure(vmms, options.rounds, scratch)
         finally:
             scratch.close()
     except HarnessError as error:

@@ -20,19 +20,22 @@ from harness.evidence.matrix import matrix_text
 from harness.evidence.results import Shard
 from harness.host import namespace
 from harness.host.real_backends.find import given_programs, lacking
+from harness.lab.routing import reason_to_skip
 from harness.linux_machines import LinuxMachines
 from harness.mutants import find_mutant
 from harness.scratch import Scratch
-from harness.session import DRIVER_NEEDS, Session, prepare
+from harness.session import SESSION, Session, prepare
 from harness.shard import deal, parse_shard
 from harness.testbed import Testbed
 from harness.vmm.base import Vmm
+
+pytest_plugins = ("harness.lab.plugin",)
 
 MARKERS = (
     "requirement(*ids): rows of conformance/requirements.toml that a test proves",
     "issue_8306: reproduces cloud-hypervisor issue 8306 (VQ_PAIRS_SET acknowledged but ignored)",
     "issue_8307: reproduces cloud-hypervisor issue 8307 (all pairs active before the driver asked)",
-    "drivers(*names): the guest drivers that a test is crossed with, probe and linux (default: probe)",
+    "drivers(*names): the guest drivers that a test is crossed with: probe, linux, firmware (default: probe)",
     "slow: takes seconds, not a fraction of one",
     "needs(*what): what the host must be able to do for the test, as Capabilities calls it: snapshot",
     "only_on(kind, reason): a test about options that only one kind of VMM has",
@@ -40,7 +43,7 @@ MARKERS = (
     "backends(*names): the network backends that a test is crossed with (default: tap)",
 )
 
-_session = pytest.StashKey[Session]()
+_session = SESSION
 _scratch = pytest.StashKey[Scratch]()
 _collector = pytest.StashKey[Collector]()
 _judge = pytest.StashKey[Judge]()
@@ -76,6 +79,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             metavar="PATH",
             help=f"a {kind} of one's own for the Linux guest (see fixtures/images/linux/README.md)",
         )
+    group.addoption(
+        "--firmware",
+        type=Path,
+        default=None,
+        metavar="PATH",
+        help="a UEFI firmware for cloud-hypervisor (its EDK2 build), for the tests that boot one",
+    )
     group.addoption(
         "--report",
         default="report",
@@ -115,6 +125,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the K-th of N shares of the suite, the others elsewhere; ci/merge puts the results together",
     )
     group.addoption(
+        "--boots",
+        type=int,
+        default=1,
+        metavar="N",
+        help="times that firmware boots over the network (default: 1; ten for a success rate)",
+    )
+    group.addoption(
         "--seed",
         type=int,
         default=None,
@@ -131,7 +148,7 @@ def _is_worker(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Find the builds, learn what this host can run, and enter a network namespace of this process's own."""
+    """Find the builds, and learn what this host can run."""
     for line in MARKERS:
         config.addinivalue_line("markers", line)
     if config.option.help or config.option.version:
@@ -151,6 +168,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 option.guest_kernel,
                 option.guest_image,
                 option.legacy_vmm,
+                lab=option.lab != "never",
             )
             if not config.option.collectonly:
                 collector = Collector(Path(config.option.report), config.invocation_params.args)
@@ -167,10 +185,19 @@ def pytest_configure(config: pytest.Config) -> None:
         if (image := config.stash[_session].linux) is not None:
             config.stash[_linux] = LinuxMachines(image, scratch.folder)
             config.add_cleanup(config.stash[_linux].close)
-        if _is_worker(config) or not getattr(config.option, "numprocesses", None):
-            namespace.enter()
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Enter a network namespace of this process's own. The lab, which outlives the run, is under way by now."""
+    config = session.config
+    if not config.option.collectonly:
+        try:
+            namespace.enter()
+        except HarnessError as error:
+            raise pytest.UsageError(str(error)) from None
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -357,11 +384,8 @@ def writer(request: pytest.FixtureRequest, vmm: Vmm) -> Vmm:
 def driver(request: pytest.FixtureRequest, vmm: Vmm) -> str:
     """The guest driver under which the test runs. Skips what this host cannot run, with the way out."""
     session = request.config.stash[_session]
-    abilities = session.abilities[vmm.name]
-    own = [need for mark in request.node.iter_markers("needs") for need in mark.args]
-    for need in (DRIVER_NEEDS[request.param], *own):
-        if (reason := abilities.lacking(need)) is not None:
-            pytest.skip(reason)
+    if (reason := reason_to_skip(request.node)) is not None:
+        pytest.skip(reason)
     if request.param == "linux" and session.linux is None:
         pytest.skip(session.no_linux)
     return str(request.param)

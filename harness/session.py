@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from harness.capability import Capabilities, capabilities
 from harness.errors import BadInput, DeadlineExceeded, Unavailable
 from harness.guest.linux.image import LinuxImage, linux_image
@@ -18,7 +20,10 @@ from harness.scratch import Scratch
 from harness.vmm.base import Vmm
 from harness.vmm.find import find_vmms
 
-DRIVER_NEEDS = {"probe": "probe_guest", "linux": "linux_guest"}
+NEEDS_KVM = "cloud-hypervisor"
+"""The kind of VMM that the lab is for; QEMU is emulated anyway."""
+DRIVER_NEEDS = {"probe": "probe_guest", "linux": "linux_guest", "firmware": "linux_guest"}
+"""What a host must be able to run for each driver: firmware asks as much of a KVM as Linux does."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,10 @@ class Session:
         return session
 
 
+SESSION = pytest.StashKey[Session]()
+"""Where pytest's configuration holds the session."""
+
+
 def prepare(
     asked: Sequence[str],
     seed: int | None,
@@ -73,11 +82,13 @@ def prepare(
     kernel: Path | None = None,
     initramfs: Path | None = None,
     legacy: Sequence[str] = (),
+    *,
+    lab: bool = False,
 ) -> Session:
     """Find the builds and try what they can do here. Raises BadInput or Unavailable, in one sentence.
 
     `kernel` and `initramfs` are the user's own for the Linux guest. Its image is made here, where the network is.
-    `legacy` names older builds as `asked` names those under test.
+    `legacy` names older builds as `asked` names those under test. `lab`: what this host cannot run may run there.
     """
     _check_rights()
     vmms = tuple(find_vmms(asked))
@@ -85,7 +96,7 @@ def prepare(
     abilities = {vmm.name: capabilities(vmm, scratch.folder) for vmm in vmms}
     chosen = random.SystemRandom().randrange(1 << 32) if seed is None else seed
     session = Session(vmms, abilities, chosen, legacy=older)
-    bootable = any(ability.linux_guest.works for ability in abilities.values())
+    bootable = any(abilities[vmm.name].linux_guest.works or (lab and vmm.kind == NEEDS_KVM) for vmm in vmms)
     if not (bootable or kernel or initramfs):
         return replace(session, no_linux="none of the builds under test runs a Linux guest on this host")
     try:

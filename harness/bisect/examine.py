@@ -11,13 +11,11 @@ import msgspec
 from harness.bisect.builds import NotBuilt, binary_of
 from harness.bisect.plan import Finding, Outcome, Plan
 from harness.bisect.shell import Git, clean_environment, last_line, run_command
-from harness.capability import capabilities
 from harness.errors import BadInput, DeadlineExceeded, HarnessError
 from harness.evidence.baseline import FOLDER
 from harness.evidence.compare import Kind, judge, whole
 from harness.evidence.results import Run, load
 from harness.scratch import Scratch
-from harness.vmm.find import find_vmms
 
 ROOT = FOLDER.parents[1]
 ASK_SECONDS = 900.0
@@ -104,6 +102,9 @@ def _complaint(log: Path) -> str:
 
 def _lifeless(vmm: str) -> str | None:
     """Why a build can run no VM at all, which is not what a test is about; None if it can."""
+    from harness.capability import capabilities  # slow to import, and a reproducer needs neither
+    from harness.vmm.find import find_vmms
+
     try:
         (build,) = find_vmms([vmm])
     except BadInput as error:

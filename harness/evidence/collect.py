@@ -75,6 +75,7 @@ class Collector:
                 "python": platform.python_version(),
                 "seed": session.seed,
                 "abilities": {name: ability.lines() for name, ability in session.abilities.items()},
+                "lab": sorted({result.lab for result in self._results.values() if result.lab}),
             },
             vmms=tuple(VmmInfo(vmm.name, vmm.kind, vmm.version, str(vmm.path)) for vmm in session.vmms),
             results=tuple(self._results.values()),

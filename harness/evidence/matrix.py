@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Literal
 
 from rich.console import Console, Group, RenderableType
@@ -103,6 +103,8 @@ def _not_run(run: Run) -> list[RenderableType]:
         lines.append(Text(f"NOT RUN: {missing} of {run.selected} selected", style="bold red"))
     if run.deselected:
         lines.append(Text(f"{run.deselected} left out by the options of this run", style="yellow"))
+    for lab, number in Counter(result.lab for result in run.results if result.lab).items():
+        lines.append(Text(f"{number} ran in the lab ({lab})", style="dim"))
     split = sum(result.disagreement for result in run.results)
     if split:
         lines.append(Text(f"≠ witnesses disagree in {split}", style="bold red"))

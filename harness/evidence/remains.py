@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 from harness.errors import HarnessError
 from harness.evidence.bundle import Content
+from harness.host.real_backends.base import RealBackend
+from harness.host.vhost_user_backend import VhostUser
 from harness.testbed import Testbed
 from harness.vmm.base import Vm
 
@@ -21,7 +23,8 @@ _LINKTYPE_ETHERNET = 1
 def remains(testbed: Testbed, *, memory: bool) -> dict[str, Content]:
     """Names and contents: per VM its command line, log, console, events and system calls; per NIC what was sent.
 
-    With `memory`, the guest's RAM as well. What a dead VMM can no longer tell is left out.
+    Where there is a vhost-user back end, what was said to it. With `memory`, the guest's RAM as well. What a dead
+    VMM can no longer tell is left out.
     """
     files: dict[str, Content] = {"timeline.txt": testbed.journal.text(), "host.json": _host()}
     for number, vm in enumerate(testbed.vms):
@@ -29,6 +32,8 @@ def remains(testbed: Testbed, *, memory: bool) -> dict[str, Content]:
     for nic in testbed.nics:
         if nic.sent:
             files[f"{nic.config.id}-sent.pcap"] = pcap(nic.sent)
+        if isinstance(nic.backend, VhostUser | RealBackend):
+            files[f"{nic.config.id}-vhost-user.txt"] = "\n".join(nic.backend.messages()) + "\n"
     return files
 
 

@@ -90,6 +90,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     bundle: str = ""
     """Folder of the failure bundle, relative to the run's folder."""
     seed: int | None = None
+    lab: str = ""
+    """What the lab's machine is, for a test that ran there; empty for one that ran on this host."""
 
     @property
     def needs_a_look(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from harness.host.backend import HostView
 from harness.host.vhost_user.backend import Backend, RingState
 from harness.host.vhost_user.endpoints import Connect, Endpoint, Listen
+from harness.host.vhost_user.faults import Fault
 from harness.host.vhost_user.log import Entry, Event
 from harness.host.vhost_user.loop import LoopFailed
 from harness.host.vhost_user.messages import Kind
@@ -18,7 +20,9 @@ from harness.host.vhost_user.rules import Rule
 from harness.vmm.base import VhostUserSocket
 
 CONNECTED_WITHIN = 5.0
-"""Seconds in which a VMM connects once it runs."""
+"""Seconds in which a VMM connects once it runs, and again once the back end is back."""
+SILENCE = 0.05
+"""Seconds without a message after which a VMM has said what it had to say."""
 
 
 class VhostUser:
@@ -38,6 +42,7 @@ class VhostUser:
         self.attachment = VhostUserSocket(at_vmm, server)
         self.offer = offer
         self.proxy: Proxy | None = None
+        self._said: list[str] = []
         self._endpoint = Listen(here) if altered else _our_end(at_vmm, server)
         with ExitStack() as undo:
             self.start()
@@ -47,21 +52,32 @@ class VhostUser:
                 undo.callback(self.proxy.close)
             self._undo = undo.pop_all()
 
-    def start(self) -> None:
+    def start(self, *faults: Fault) -> None:
         """Start the back end, anew if it was there before: it knows nothing of its predecessor."""
-        self.end = Backend(self._endpoint, self.offer)
+        self.end = Backend(self._endpoint, self.offer, faults=faults)
         self._changes = _Changes()
 
     def stop(self) -> None:
         """End the back end, its socket too; `start` may follow. Raises VmmError for findings, as `close` does."""
+        self._said += map(str, self.end.log)
         self.end.close()
         self.end.check()
 
     def restart(self) -> None:
-        """End the back end, start it anew, and wait for the VMM to be connected again."""
+        """End the back end, start it anew, and wait until the VMM has told it everything."""
         self.stop()
         self.start()
-        self.adopt()
+        self.await_set_up(1)
+
+    def await_set_up(self, pairs: int) -> None:
+        """Wait until at least the first `pairs` pairs pass packets and the VMM has been silent for a moment."""
+        first = set(range(2 * pairs))
+
+        def set_up(end: Backend) -> bool:
+            passing = {ring.index for ring in end.rings() if _passes(ring)}
+            return first <= passing and time.monotonic() - end.log.entries()[-1].time > SILENCE
+
+        self.end.wait(f"{pairs} pairs to be set up", set_up, within=CONNECTED_WITHIN)
 
     def adopt(self) -> None:
         """Wait for the VMM to be connected. Raises DeadlineExceeded."""
@@ -89,6 +105,10 @@ class VhostUser:
         """Which vrings were enabled and disabled since the last call, and connections. Repetitions are left out."""
         self.catch_up()
         return self._changes.words(self.end.log.entries(since=self._changes.mark))
+
+    def messages(self) -> list[str]:
+        """Every message and event in words, oldest first: for whoever looks into a failure."""
+        return [*self._said, *map(str, self.end.log)]
 
     # Frames
 

@@ -37,7 +37,7 @@ class Agent:
 
     def serve(self) -> None:
         """Import everything, say so, and run what is asked for."""
-        preload()
+        preload(lambda name: self._send(frame(0, Kind.IMPORTING, name)))
         self._await(self._port, self._hear)
         self._await(self._children(), self._reap)
         signal.signal(signal.SIGTERM, lambda *_: self._stop())
@@ -142,7 +142,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--descriptor", type=int)
     given = parser.parse_args().descriptor
-    import faulthandler; faulthandler.dump_traceback_later(40, repeat=True)
+
     Agent(_virtio_port() if given is None else given).serve()
 
 

@@ -7,6 +7,7 @@ while, or when the machine ends or answers no more; then it says why.
 from __future__ import annotations
 
 import asyncio
+import compileall
 import itertools
 import os
 import signal
@@ -34,7 +35,7 @@ class Limits:
     """Seconds, before PACE."""
 
     boot: float = 240.0
-    """From the machine's start until the agent is ready."""
+    """For each step on the way until the agent is ready."""
     silence: float = 45.0
     """Without a word from the agent."""
     idle: float = 3600.0
@@ -154,7 +155,9 @@ class Keeper:
 
     def _take(self, message: Frame) -> None:
         """Act on a frame from the agent."""
-        if message.kind is Kind.READY:
+        if message.kind is Kind.IMPORTING:
+            self._phase = f"importing {message.holds(str)}"
+        elif message.kind is Kind.READY:
             self._facts, self._phase = message.holds(Facts), "ready"
             self._ready.set()
         elif (writer := self._clients.get(message.run)) is not None:
@@ -165,22 +168,20 @@ class Keeper:
 
     async def _watch(self) -> None:
         """Look, at every beat, whether the lab still is what it should be, and tell all who wait for it."""
-        limits = self._limits
         while True:
-            await asyncio.sleep(limits.beat)
+            await asyncio.sleep(self._limits.beat)
             now = time.monotonic()
             if self._clients:
                 self._used = now
-            silent, patience = now - self._heard, limits.silence * PACE
-            if self._phase == "ready":
-                self._agent.write(Frame(0, Kind.PING).packed())
-            elif self._phase == "booting":
-                patience = limits.boot * PACE
-                if (said := self._last_words()).startswith(FAILED):
-                    self._finish(f"the lab cannot start: {said.removeprefix(FAILED)}")
-            if self._phase != "fetching" and silent > patience:
+            silent = now - self._heard
+            patience = self._limits.silence if self._facts else self._limits.boot
+            if self._phase != "fetching" and silent > patience * PACE:
                 self._finish(f"the lab has not answered for {silent:.0f} s ({self._phase})")
-            if now - self._used > limits.idle:
+            if self._phase == "booting" and (said := self._last_words()).startswith(FAILED):
+                self._finish(f"the lab cannot start: {said.removeprefix(FAILED)}")
+            if self._facts:
+                self._agent.write(Frame(0, Kind.PING).packed())
+            if now - self._used > self._limits.idle:
                 self._finish("")
             for writer in self._clients.values():
                 self._pass_on(writer, frame(0, Kind.STATUS, self._status()))
@@ -255,6 +256,7 @@ class Keeper:
 
 async def _keep(place: State) -> str:
     def prepare() -> Command:
+        compileall.compile_dir(ROOT / "harness", quiet=2)  # the lab would take a minute for it
         image = lab_image()
         return lambda port: command_line(image, place, port)
 

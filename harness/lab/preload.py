@@ -7,26 +7,21 @@ import gc
 import importlib
 import io
 import sys
+from collections.abc import Callable
 
-import pytest
-
-MODULES = (
-    "harness.plugin",
-    "harness.lab.worker",
-    "paramiko",
-    "pyroute2",
-    "scapy.layers.inet",
-)
-"""The suite, and what it imports at first use."""
+MODULES = ("pytest", "paramiko", "pyroute2", "scapy.layers.inet", "harness.plugin", "harness.lab.worker")
+"""The suite, and first what it imports, some of it at first use."""
 OWN = "harness"
 
 
-def preload() -> None:
-    """Import it all, in this process. What a fork of it then writes to memory is its own."""
+def preload(tell: Callable[[str], None]) -> None:
+    """Import it all, in this process; `tell` is told what comes next. What a fork of it then writes is its own."""
     for name in MODULES:
+        tell(name)
         importlib.import_module(name)
+    tell("pytest's own parts")
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        pytest.main(["--version"])  # it imports its own parts when it is first run
+        importlib.import_module("pytest").main(["--version"])
     gc.collect()
     gc.freeze()
 

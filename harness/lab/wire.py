@@ -38,13 +38,15 @@ class Kind(IntEnum):
     """A signal for the run's processes: its number, an int."""
     PING = 8
     """The agent answers with the same."""
-    READY = 9
+    IMPORTING = 9
+    """What the agent is about to import, a str."""
+    READY = 10
     """The agent has imported everything: Facts."""
-    STATUS = 10
+    STATUS = 11
     """Asked for by a client, and sent to all as a sign of life: Status."""
-    DOWN = 11
+    DOWN = 12
     """Asked for by a client: the lab's end."""
-    GONE = 12
+    GONE = 13
     """The lab has ended, and this is why: a sentence and the console's last lines, a str."""
 
 
@@ -79,7 +81,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """How the lab is."""
 
     phase: str
-    """`fetching`, `booting`, or `ready`."""
+    """`fetching`, `booting`, `importing ...`, or `ready`."""
     seconds: float
     """Since it was started."""
     root: str

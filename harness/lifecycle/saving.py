@@ -107,8 +107,6 @@ def attempt(bed: Testbed, nic: Nic, snapshot: Snapshot, *, descriptors: int | No
 
 def go_on(bed: Testbed, nic: Nic, snapshot: Snapshot) -> None:
     """Resume a VM that was restored, and carry its drivers over."""
-    if (supervisor := nic.vm.process.supervisor) is not None:
-        supervisor.mark(RESUMED)
     nic.vm.resume()
     carry_over(bed, nic, snapshot.drivers)
     bed.journal.add("vmm", "resumed")
@@ -116,6 +114,8 @@ def go_on(bed: Testbed, nic: Nic, snapshot: Snapshot) -> None:
 
 def carry_over(bed: Testbed, nic: Nic, drivers: Mapping[str, DriverMemory]) -> None:
     """Let the drivers of the NIC's VM go on where they were."""
+    if (supervisor := nic.vm.process.supervisor) is not None:
+        supervisor.mark(RESUMED)
     monitor = monitor_of(bed, nic.vm)
     for each in neighbours(bed, nic):
         probe_driver(each).carry_over(monitor, drivers[each.config.id])

@@ -80,13 +80,13 @@ def run_kinds(folder: Path, image: Path, *more: str) -> Kinds:
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory, image: Path) -> Kinds:
+def alone(tmp_path_factory: pytest.TempPathFactory, image: Path, runnable: None) -> Kinds:
     """A run in which every kind of verdict comes up, on a build that starts no VM."""
     return run_kinds(tmp_path_factory.mktemp("alone"), image)
 
 
 @pytest.fixture(scope="module")
-def two_workers(tmp_path_factory: pytest.TempPathFactory, image: Path) -> Kinds:
+def two_workers(tmp_path_factory: pytest.TempPathFactory, image: Path, runnable: None) -> Kinds:
     """The same under xdist."""
     return run_kinds(tmp_path_factory.mktemp("workers"), image, "-n", "2")
 

@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
-from pyroute2 import IPRoute
 
 from harness.errors import Unavailable
 from harness.host import namespace, tun
 from harness.host.tap import Tap
 
+_libc = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count()
 
 
-@pytest.fixture(scope="session")
-def own_network() -> None:
-    """This process sees no network but its own from here on; its loopback is up, for whoever serves there."""
+@pytest.fixture(scope="module")
+def own_network() -> Iterator[None]:
+    """This process sees no network but its own while a module lasts. Other modules may need the one outside."""
     if not os.access(tun.DEVICE, os.R_OK | os.W_OK):
         pytest.skip(f"no permission for {tun.DEVICE}: run with sudo")
+    here = Path.cwd()
+    outside = [os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY) for kind in ("net", "mnt")]
     try:
         namespace.enter()
     except Unavailable as error:
         pytest.skip(str(error))
-    with IPRoute() as links:
-        links.link("set", index=1, state="up")
+    yield
+    for fd in outside:
+        assert _libc.setns(fd, 0) == 0, os.strerror(ctypes.get_errno())
+        os.close(fd)
+    os.chdir(here)  # entering a mount namespace goes to its root
+    namespace._entered = False
 
 
 @pytest.fixture
 def name(own_network: None) -> str:
-    """A name that no interface has."""
+    """A name that no interface of this network has."""
     return f"test{next(_numbers)}"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
 
 from harness.errors import GuestError
@@ -35,9 +37,9 @@ def test_scan_ends_on_bridges_that_lead_nowhere_or_back(secondary: int) -> None:
 @pytest.mark.parametrize("width", [1, 2, 4])
 def test_configuration_writes_touch_their_bytes_only(machine: Machine, width: int) -> None:
     before = pci.read_config(machine, NET)
-    pci.write_config(machine, NET, 0x48 + 4 - width, width, 0)
+    pci.write_config(machine, NET, 0x4C - width, width, (1 << 8 * width) - 1)
     after = pci.read_config(machine, NET)
-    assert after[0x48 + 4 - width : 0x4C] == bytes(width)
+    assert after[0x4C - width : 0x4C] == b"\xff" * width
     assert after[: 0x4C - width] + after[0x4C:] == before[: 0x4C - width] + before[0x4C:]
 
 
@@ -95,7 +97,7 @@ def test_capability_list_that_runs_in_a_circle_ends(machine: Machine) -> None:
     config = machine.functions[0, 3].config
     whole = list(pci.capabilities(bytes(config)))
     config[whole[-1][0] + 1] = whole[0][0]
-    assert list(pci.capabilities(bytes(config))) == whole
+    assert list(islice(pci.capabilities(bytes(config)), 100)) == whole
 
 
 def test_device_is_chosen_by_its_mac(device: SimulatedNet) -> None:

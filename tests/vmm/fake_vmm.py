@@ -79,7 +79,7 @@ def play_cloud_hypervisor(behaviour: str, arguments: list[str]) -> NoReturn:
     if behaviour == "hangs-at-start":
         say("still opening things")
         signal.pause()
-    if behaviour == "dies-after-its-api-socket" or (behaviour == "dies-with-a-nic" and "--net" in arguments):
+    if behaviour == "dies-after-its-api-socket":
         die()
     with listen(option("--serial")):  # nothing is ever accepted or said there: a silent guest
         serve_api(api, behaviour)

@@ -55,7 +55,7 @@ def since(mark: str) -> Condition:
 
 
 RESUMED = "resumed"
-"""The mark that is set when a VM that was restored is about to go on."""
+"""The mark that is set once a VM that was restored or migrated runs, before its driver does anything."""
 
 
 def _restored(call: Call) -> bool:

@@ -82,7 +82,8 @@ MUTANTS = (
     ),
     Mutant(
         "vhost-refuse",
-        "the last vring cannot be enabled, and the VMM is told: where it asks, no count of N is possible",
+        "the last vring cannot be enabled, and a VMM that asks is told so: no count of N, and no start where all are "
+        "enabled at activation",
         "a back end that lacks what it offers",
         lambda pairs: [Deny(Kind.SET_VRING_ENABLE, ring=2 * pairs - 1, value=1)],
     ),

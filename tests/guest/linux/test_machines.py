@@ -8,7 +8,7 @@ import pytest
 from harness import linux_machines as module
 from harness.errors import GuestError
 from harness.guest.linux.image import LinuxImage
-from harness.linux_machines import IDLE, LinuxMachines, Machine, Wanted
+from harness.linux_machines import IDLE, SPARE_MIB, LinuxMachines, Machine, Wanted
 from harness.testbed import NicPlan, Testbed
 from harness.vmm.base import NicConfig, TapByName
 
@@ -44,6 +44,8 @@ def booted(monkeypatch: pytest.MonkeyPatch) -> list[Machine]:
 
     monkeypatch.setattr(LinuxMachines, "_boot", boot)
     monkeypatch.setattr(module, "LinuxDriver", FakeDriver)
+    assert module._available_mib() > 0
+    monkeypatch.setattr(module, "_available_mib", lambda: SPARE_MIB)
     return made
 
 
@@ -124,6 +126,15 @@ def test_the_longest_unused_goes_first(use: Callable[..., int], booted: list[Mac
     use(vmm="0")
     use(vmm="another")
     assert closed(booted) == [False, True] + [False] * (IDLE - 1)
+
+
+def test_none_waits_where_memory_is_short(
+    use: Callable[..., int], booted: list[Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use()
+    monkeypatch.setattr(module, "_available_mib", lambda: SPARE_MIB - 1)
+    use(vmm="b")
+    assert closed(booted) == [True, True]
 
 
 def test_closing_ends_those_that_wait(

@@ -108,6 +108,9 @@ WALKS = {
     "flicker": RIGHT,
     "other-nic": RIGHT,
     "wears-out": RIGHT,
+    "restore-forgets": RIGHT,
+    "restore-takes-all": RIGHT,
+    "restores-at-each-activation": RIGHT,
 }
 
 

@@ -1,0 +1,49 @@
+"""How many tests the lab runs at a time: one per CPU, however many processes bring some."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from harness.deadline import wait_until
+
+PATIENCE = 3600.0
+"""Seconds to wait for one: others may bring many tests, each with its own deadline."""
+
+
+@contextmanager
+def slot(folder: Path, count: int) -> Iterator[None]:
+    """Hold one of `count` slots. The kernel frees it if this process dies. Raises DeadlineExceeded."""
+    taken = wait_until(
+        f"one of the lab's {count} places",
+        lambda: _take(folder, count),
+        within=PATIENCE,
+        every=0.05,
+        last=lambda: "all are in use",
+    )
+    assert taken is not None
+    try:
+        yield
+    finally:
+        taken.close()
+
+
+class _Slot:
+    def __init__(self, lock: int) -> None:
+        self._lock = lock
+
+    def close(self) -> None:
+        os.close(self._lock)
+
+
+def _take(folder: Path, count: int) -> _Slot | None:
+    for number in range(count):
+        lock = os.open(folder / f"slot-{number}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return _Slot(lock)
+        os.close(lock)
+    return None
