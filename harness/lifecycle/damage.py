@@ -116,8 +116,6 @@ DAMAGES = (
     ),
     Damage("config-overwritten", _overwritten(CONFIG), CLOUD_HYPERVISOR),
     Damage("state-overwritten", _overwritten(STATE), CLOUD_HYPERVISOR),
-    Damage("stream-missing", _missing(STATE_FILE), QEMU),
-    Damage("stream-empty", _truncated(STATE_FILE, 0), QEMU),
     Damage("stream-truncated", _halved(STATE_FILE), QEMU),
     Damage("stream-truncated-at-its-end", _truncated(STATE_FILE, 0.99), QEMU),
     Damage("fewer-pairs-configured", _configured_pairs(2)),

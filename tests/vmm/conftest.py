@@ -20,15 +20,15 @@ class Start(Protocol):
 
 @pytest.fixture
 def workdir(tmp_path: Path) -> Iterator[Path]:
-    """Where a VM's files go. Afterwards no process may name it, and no socket may lie in it."""
+    """Where a VM's files go. Afterwards no process of the test's may live, and no socket may lie there."""
     folder = tmp_path / "vm"
     folder.mkdir()
     yield folder
     wait_until(
-        f"every process that names {folder} to be gone",
-        lambda: not processes_naming(str(folder)),
+        "every fake to be gone",
+        lambda: not processes_naming(str(tmp_path)),
         within=5,
-        last=lambda: processes_naming(str(folder)),
+        last=lambda: processes_naming(str(tmp_path)),
     )
     assert [path.name for path in folder.iterdir() if path.is_socket()] == []
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """A program that passes for a VMM on its command line, and then does what its first argument says.
 
+The second argument is not looked at: it shows in the process list whose fake this is. The rest are a VMM's.
+
 It speaks just enough of cloud-hypervisor's API and of QEMU's monitor to be driven wrong. Nothing is emulated.
 """
 
@@ -111,4 +113,4 @@ def main(behaviour: str, arguments: list[str]) -> None:
     (play_qemu if family == "qemu" else play_cloud_hypervisor)(behaviour, arguments)
 
 
-main(sys.argv[1], sys.argv[2:])
+main(sys.argv[1], sys.argv[3:])

@@ -15,7 +15,7 @@ FAKE = Path(__file__).with_name("fake_vmm.py")
 def make_fake(folder: Path, behaviour: str) -> Path:
     """An executable in `folder` that behaves so; tests/vmm/fake_vmm.py says what there is."""
     path = folder / behaviour
-    path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -SE {FAKE} {behaviour} "$@"\n')
+    path.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -SE {FAKE} {behaviour} {path} "$@"\n')
     path.chmod(0o755)
     return path
 

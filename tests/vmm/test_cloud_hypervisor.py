@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from harness.deadline import wait_until
 from harness.errors import DeadlineExceeded, HarnessError, VmmDied, VmmError
 from harness.vmm import cloud_hypervisor
 from harness.vmm.base import Launch, NicConfig, TapByFds, TapByName, VhostUserSocket, Vm, VmConfig
 from harness.vmm.cloud_hypervisor import CloudHypervisorVm, net_option
 from tests.vmm.conftest import Start
-from tests.vmm.fakes import said
+from tests.vmm.fakes import processes_naming, said
 
 NIC = NicConfig("net0", "02:00:00:00:01:00", 4, TapByName("tap0"))
 
@@ -37,11 +40,15 @@ def test_death_at_start_gives_status_and_words(start: Start, behaviour: str) -> 
         start(behaviour)
 
 
-def test_start_that_hangs_is_ended_with_its_last_words(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cloud_hypervisor, "START_PATIENCE", 0.5)
-    with pytest.raises(
-        DeadlineExceeded, match=r"waited 0\.5 s for fake to open its serial .*\n*.*\n*still opening things"
-    ):
+def test_start_that_hangs_is_ended_with_its_last_words(
+    start: Start, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def impatient(reason: str, probe: Callable[[], object], **options: Any) -> object:
+        wait_until("the fake's words", (workdir / "vmm.log").read_text, within=10)
+        return wait_until(reason, probe, **{**options, "within": 0.05})
+
+    monkeypatch.setattr(cloud_hypervisor, "wait_until", impatient)
+    with pytest.raises(DeadlineExceeded, match=r"for fake to open its serial .*seen: still opening things$"):
         start("hangs-at-start")
 
 
@@ -132,10 +139,12 @@ def test_stopping_twice_or_dead_is_no_error(healthy: CloudHypervisorVm) -> None:
     assert str(healthy.exit_status()) == "killed by SIGKILL"
 
 
-def test_vm_is_stopped_when_its_block_is_left(start: Start) -> None:
+def test_vm_is_stopped_when_its_block_is_left(start: Start, tmp_path: Path) -> None:
     with start("api-healthy") as vm:
         assert vm.exit_status() is None
+        assert len(processes_naming(str(tmp_path))) == 1
     assert vm.exit_status() is not None
+    assert processes_naming(str(tmp_path)) == []
 
 
 # Words on the command line
