@@ -7,7 +7,6 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -24,17 +23,16 @@ def own_network() -> Iterator[None]:
     """This process sees no network but its own while a module lasts. Other modules may need the one outside."""
     if not os.access(tun.DEVICE, os.R_OK | os.W_OK):
         pytest.skip(f"no permission for {tun.DEVICE}: run with sudo")
-    here = Path.cwd()
-    outside = [os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY) for kind in ("net", "mnt")]
+    outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     try:
         namespace.enter()
     except Unavailable as error:
+        os.close(outside)
         pytest.skip(str(error))
     yield
-    for fd in outside:
-        assert _libc.setns(fd, 0) == 0, os.strerror(ctypes.get_errno())
-        os.close(fd)
-    os.chdir(here)  # entering a mount namespace goes to its root
+    # the mount namespace cannot be left where another thread shares it: /sys stays as it is until the next entry
+    assert _libc.setns(outside, 0) == 0, os.strerror(ctypes.get_errno())
+    os.close(outside)
     namespace._entered = False
 
 
