@@ -1,8 +1,9 @@
 """A tap as network backend, and its witnesses: which queues the VMM holds attached, told by the kernel.
 
 What each witness knows: rtnetlink counts attached and detached queues; TUNGETIFF on a duplicate of the VMM's
-descriptor tells of one queue; RTM_NEWLINK events give the order of changes while the interface is up.
-/proc/PID/fdinfo names the tap for detached queues too and tells nothing of attachment.
+descriptor tells of one queue, and the kernel's number of that queue, which pair it is; RTM_NEWLINK events give the
+order of changes while the interface is up. /proc/PID/fdinfo names the tap for detached queues too and tells nothing
+of attachment.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cmp_to_key, partial
+from functools import partial
 from pathlib import Path
 
 from pyroute2 import IPRoute
@@ -26,6 +27,8 @@ from harness.deadline import wait_until
 from harness.errors import BadInput, Unavailable
 from harness.host import tun
 from harness.host.backend import HostView
+from harness.host.held_queues import held_queues, in_order
+from harness.host.queue_numbers import cut_to_number
 from harness.vmm.base import Attachment, TapByFds, TapByName
 
 RTMGRP_LINK = 1
@@ -47,8 +50,7 @@ MADE_WITHIN = 5.0
 class TapQueues:
     """A tap's queues: `attached` and `detached` by count; `each`, pair by pair, True where attached.
 
-    `each` follows the order in which the VMM opened them, which is that of the pairs; it is empty while the
-    VMM holds none.
+    Queue i is that of pair i: VMMs open them in this order. `each` is empty while the VMM holds none.
     """
 
     attached: int
@@ -59,24 +61,6 @@ class TapQueues:
     def pairs(self) -> frozenset[int]:
         """The pairs whose queue is attached."""
         return frozenset(pair for pair, attached in enumerate(self.each) if attached)
-
-
-@dataclass(frozen=True)
-class _HeldQueue:
-    """A queue that a VMM holds: our duplicate, its state, and the VMM's own descriptors, lowest first."""
-
-    duplicate: int
-    attached: bool
-    descriptors: list[int]
-
-    def opened_after(self, other: _HeldQueue) -> int:
-        """Positive if this queue was opened after the other, negative if before: for sorting.
-
-        A VMM duplicates each queue several times, each time in the order of the pairs, and another of its threads
-        that closes a file meanwhile may displace one number. So the majority of the duplicates decides.
-        """
-        both = list(zip(self.descriptors, other.descriptors, strict=False))
-        return sum(1 if mine > others else -1 for mine, others in both) or both[-1][0] - both[-1][1]
 
 
 @dataclass(frozen=True)
@@ -139,7 +123,9 @@ class Tap:
         undo.callback(self._receiver.close)
         _enlarge(self._receiver, CAPTURE_BYTES)
         self._receiver.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+        cut_to_number(self._receiver)
         self._receiver.bind((self.name, ETH_P_ALL))
+        self._captured: list[bytes] = []
 
     def _delete(self) -> None:
         try:
@@ -169,27 +155,9 @@ class Tap:
         return TapQueues(attached, detached, tuple(self._each(pid)))
 
     def _each(self, pid: int) -> list[bool]:
-        """Attachment of each queue, in the order in which the VMM opened them."""
-        pidfd = os.pidfd_open(pid)
-        with ExitStack() as undo:
-            # at once when done: a duplicate that outlives the VMM would keep its queue alive
-            undo.callback(os.close, pidfd)
-            queues: list[_HeldQueue] = []
-            for number in _tun_descriptors(pid):
-                try:
-                    duplicate = tun.duplicate_from(pidfd, number)
-                    undo.callback(os.close, duplicate)
-                    name, flags = tun.interface_of(duplicate)
-                except OSError:
-                    continue  # closed meanwhile, or bound to no interface
-                if name != self.name:
-                    continue
-                same = next((held for held in queues if tun.same_file(duplicate, held.duplicate)), None)
-                if same is not None:
-                    same.descriptors.append(number)
-                else:
-                    queues.append(_HeldQueue(duplicate, not flags & tun.IFF_DETACH_QUEUE, [number]))
-            return [queue.attached for queue in sorted(queues, key=cmp_to_key(_HeldQueue.opened_after))]
+        """Attachment of each queue, pair by pair."""
+        with held_queues(pid, self.name) as held:
+            return [queue.attached for queue in in_order(held, self._receiver, self._captured)]
 
     def changes(self) -> list[str]:
         """The changes of queue counts since the last call, in words."""
@@ -251,7 +219,7 @@ class Tap:
 
     def capture(self) -> list[bytes]:
         """What the guest sent since the last call."""
-        frames = []
+        frames, self._captured = self._captured, []
         while True:
             try:
                 frames.append(self._receiver.recv(65536))
@@ -342,14 +310,3 @@ def _queue_counts(link: nlmsg) -> tuple[int, int]:
     if data is None or attached is None:
         return 1, 0
     return attached, data.get_attr("IFLA_TUN_NUM_DISABLED_QUEUES") or 0
-
-
-def _tun_descriptors(pid: int) -> list[int]:
-    found = []
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            if str(entry.readlink()) == tun.DEVICE:
-                found.append(int(entry.name))
-        except FileNotFoundError:
-            continue
-    return sorted(found)

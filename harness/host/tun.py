@@ -14,6 +14,7 @@ TUNSETIFF = 0x400454CA
 TUNGETIFF = 0x800454D2
 TUNSETQUEUE = 0x400454D9
 TUNSETPERSIST = 0x400454CB
+TUNGETVNETHDRSZ = 0x800454D7
 IFF_TAP = 0x0002
 IFF_NO_PI = 0x1000
 IFF_VNET_HDR = 0x4000
@@ -37,6 +38,14 @@ def interface_of(fd: int) -> tuple[str, int]:
     answer = fcntl.ioctl(fd, TUNGETIFF, bytes(_IFREQ.size))
     name, flags = _IFREQ.unpack(answer)
     return name.rstrip(b"\0").decode(), flags
+
+
+def header_size(fd: int) -> int:
+    """Bytes of the virtio-net header before each frame of a queue (TUNGETVNETHDRSZ); 0 if it has none."""
+    if not interface_of(fd)[1] & IFF_VNET_HDR:
+        return 0
+    size: int = struct.unpack("i", fcntl.ioctl(fd, TUNGETVNETHDRSZ, bytes(4)))[0]
+    return size
 
 
 def open_queue(name: str, *, multi_queue: bool) -> int:

@@ -153,6 +153,51 @@ def test_looking_leaves_no_descriptor_behind(tap: Tap, open_queues: OpenQueues) 
     assert len(set(Path("/proc/self/fd").iterdir())) == len(before)
 
 
+@pytest.fixture
+def displaced(tap: Tap, undo: ExitStack) -> list[int]:
+    """Three queues of a tap, the first of which has the highest descriptor: one of a lower number was freed later."""
+    first, *others = [tun.open_queue(tap.name, multi_queue=True) for _ in range(3)]
+    queues = [os.dup(first), *others]
+    os.close(first)
+    for queue in queues:
+        undo.callback(os.close, queue)
+    return queues
+
+
+def test_queues_are_told_apart_whatever_their_descriptors(tap: Tap, displaced: list[int]) -> None:
+    assert displaced[0] > max(displaced[1:])
+    tun.set_queue(displaced[2], attach=False)
+    assert states(tap).each == (True, True, False)
+    tun.set_queue(displaced[1], attach=False)
+    assert states(tap).each == (True, False, False)
+
+
+def test_queues_are_known_again_however_they_were_attached_since(tap: Tap, displaced: list[int]) -> None:
+    assert states(tap).each == (True, True, True)
+    for queue in displaced:
+        tun.set_queue(queue, attach=False)
+    for last in (2, 0):
+        tun.set_queue(displaced[last], attach=True)
+    assert states(tap).each == (True, False, True)
+
+
+def test_descriptors_decide_where_the_kernel_numbers_no_more(tap: Tap, open_queues: OpenQueues) -> None:
+    queues = open_queues(tap, 3)
+    for queue in queues:  # from the bottom, as QEMU does: the last one takes the place of the first
+        tun.set_queue(queue, attach=False)
+    tun.set_queue(queues[1], attach=True)
+    assert states(tap).each == (False, True, False)
+
+
+def test_asking_for_numbers_takes_no_frame_away(tap: Tap, open_queues: OpenQueues) -> None:
+    queues = open_queues(tap, 2)
+    os.write(queues[1], bytes(VNET_HEADER) + FRAMES[0])
+    assert states(tap).each == (True, True)
+    os.write(queues[0], bytes(VNET_HEADER) + FRAMES[1])
+    assert tap.capture() == FRAMES[:2]
+    assert received(queues[0]) == received(queues[1]) == []
+
+
 def test_queues_of_another_process_are_seen(tap: Tap, open_queues: OpenQueues) -> None:
     queues = open_queues(tap, 2)
     tun.set_queue(queues[1], attach=False)
