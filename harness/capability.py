@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from harness.deadline import Deadline
-from harness.errors import HarnessError
+from harness.errors import DeadlineExceeded, HarnessError
 from harness.evidence.store import write_atomically
 from harness.guest.cache import cache_root
 from harness.guest.linux.image import stock_kernel
@@ -43,11 +43,13 @@ class Answer:
     """Whether something works here; `detail` is the time it took, or what went wrong.
 
     `vmm_fails`: the host could, and the VMM does not. Then its tests are not skipped: they run, and show it.
+    `late`: it did not say so, a deadline did.
     """
 
     works: bool
     detail: str
     vmm_fails: bool = False
+    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,12 @@ class Capabilities:
         if answer.works or answer.vmm_fails:
             return None
         return f"this host cannot run it ({need.replace('_', ' ')}: {answer.detail}); {FULL_KVM}"
+
+    @property
+    def hangs(self) -> str | None:
+        """What went wrong, if the VMM starts no VM and each test that shows it would take all of a deadline."""
+        answer = self.probe_guest
+        return answer.detail if answer.vmm_fails and answer.late else None
 
     def lines(self) -> list[str]:
         """For the header of a run: a line each, with the time it took or what went wrong."""
@@ -151,7 +159,8 @@ def _try(attempt: Callable[[], None]) -> Answer:
     try:
         attempt()
     except HarnessError as error:
-        return Answer(False, shorten(str(error).splitlines()[0]))
+        late = isinstance(error, DeadlineExceeded)
+        return Answer(False, shorten(str(error).splitlines()[0]), late=late)
     return Answer(True, f"{time.monotonic() - begin:.2f} s")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, Unavailable
 from harness.evidence.collect import ATTRIBUTE, Collector, split_name, vmm_of
 from harness.evidence.judge import Judge
 from harness.evidence.matrix import matrix_text
@@ -49,6 +49,8 @@ _collector = pytest.StashKey[Collector]()
 _judge = pytest.StashKey[Judge]()
 _testbed = pytest.StashKey[Testbed]()
 _linux = pytest.StashKey[LinuxMachines]()
+_shown = pytest.StashKey[set[str]]()
+"""Builds that hang at their start, and have been seen to."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -365,8 +367,17 @@ class _Listener:
 
 @pytest.fixture
 def vmm(request: pytest.FixtureRequest) -> Vmm:
-    """The build under test. Skips a test that is about another kind of VMM."""
-    build = request.config.stash[_session].vmm(request.param)
+    """The build under test. Skips a test that is about another kind of VMM.
+
+    A build that hangs at its start is shown by one test of each process: the others would take hours to say the same.
+    """
+    session = request.config.stash[_session]
+    build = session.vmm(request.param)
+    if (why := session.abilities[build.name].hangs) is not None:
+        shown = request.config.stash.setdefault(_shown, set())
+        if build.name in shown:
+            raise Unavailable(f"not judged, for {build.name} starts no VM, as another test shows: {why}")
+        shown.add(build.name)
     if (mark := request.node.get_closest_marker("only_on")) is not None and build.kind != mark.args[0]:
         pytest.skip(mark.kwargs["reason"])
     return build

@@ -12,7 +12,7 @@ import pytest
 
 from harness import capability
 from harness.capability import FULL_KVM, Answer, Capabilities, capabilities
-from harness.errors import DeadlineExceeded, Unavailable, VmmDied, VmmError
+from harness.errors import DeadlineExceeded, HarnessError, Unavailable, VmmDied, VmmError
 from harness.vmm.base import Vmm
 from harness.vmm.cloud_hypervisor import CloudHypervisor
 from harness.vmm.qemu import Qemu
@@ -160,6 +160,16 @@ def test_build_that_cannot_run_even_the_probe_guest_is_not_skipped(host: Host, a
     assert host.tries == ["probe"]
     host.ends.clear()
     assert ask().probe_guest.works
+
+
+@pytest.mark.parametrize(
+    ("error", "hangs"), [(DeadlineExceeded("waited 10 s for nothing"), True), (VmmDied("it died"), False)]
+)
+def test_build_that_hangs_is_told_from_one_that_dies(
+    host: Host, ask: Ask, error: HarnessError, hangs: bool
+) -> None:
+    host.ends["probe"] = error
+    assert (ask().hangs == str(error)) is hangs
 
 
 def test_full_disk_costs_only_the_memory_of_it(host: Host, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import xml.etree.ElementTree as ET
@@ -10,8 +11,10 @@ from typing import NamedTuple
 
 import pytest
 
+from harness.capability import KVM
 from harness.vmm.base import Vmm
 from tests.core.suite import Ran, Suite
+from tests.vmm.fakes import make_fake
 
 ROOT = Path(__file__).parents[2]
 KINDS = """
@@ -174,3 +177,18 @@ def test_conformance_suite_runs_on_the_reference(suite: Suite, qemu: Vmm) -> Non
     assert ran.code == 0, ran.out
     results = suite.results["results"]
     assert [(r["verdict"], r["driver"], r["backend"]) for r in results] == [("pass", "probe", "tap")] * 4
+
+
+@pytest.mark.skipif(
+    not os.access(KVM, os.R_OK | os.W_OK), reason=f"a cloud-hypervisor is tried with {KVM} only"
+)
+def test_vmm_that_hangs_at_start_costs_its_deadline_once(tmp_path: Path, image: Path, runnable: None) -> None:
+    suite = Suite(tmp_path, image)
+    tests = [f"def test_{n}(testbed): testbed.launch(VmConfig(kernel=None))" for n in range(5)]
+    suite.write("\n".join(["from harness.vmm.base import VmConfig", *tests]))
+    build = f"alpha={make_fake(tmp_path, 'hangs-at-start')}"
+    ran = suite.execute(suite.command(builds=[build]), MQ_PACE="0.1")
+    assert ran.code == 1
+    assert list(suite.verdicts.values()) == ["fail", *["error"] * 4]
+    assert "alpha to open its serial socket" in suite.results["results"][0]["reason"]
+    assert suite.results["results"][4]["reason"].startswith("not judged, for alpha starts no VM")
