@@ -109,3 +109,17 @@ def test_slow_command_does_not_outlive_a_reset(nic: Nic, net: VirtioNet, supervi
         assert nic.host().pairs == {0}
     assert net.set_pairs(4) is Ack.OK
     assert nic.host().pairs == {0, 1, 2, 3}
+
+
+@requirement("NET-RST-10", "NET-RST-09")
+def test_no_ack_comes_after_a_reset(net: VirtioNet, supervisor: Supervisor) -> None:
+    """On a slow kernel a reset overtakes a command: once status 0 is read, its buffer is the driver's again."""
+    with supervisor.inject(delay(SLOWNESS, ATTACH)):
+        for _ in range(5):
+            ack = net.post_control([bytes([Class.MQ, VQ_PAIRS_SET]), struct.pack("<H", 4)])
+            net.publish_and_reset()
+            at_reset = net.bus.memory.read(ack, 1)
+            supervisor.await_quiet(4 * SLOWNESS)
+            assert net.bus.memory.read(ack, 1) == at_reset
+            net.start()
+    assert any(ATTACH.holds(call) for call in supervisor.calls), "no command began before its reset"
