@@ -1,23 +1,13 @@
-"""What the suite costs: start of a VM, a whole test, frames accounted for; Linux guests. Run as ci/bench.
-
-Every figure is a median with minimum and maximum beside it, over runs that take turns between the builds, so
-that a machine whose speed drifts treats them alike. Nothing here passes or fails.
-"""
+"""What a test with the probe guest costs: start of a VM, a whole test, frames accounted for."""
 
 from __future__ import annotations
 
-import argparse
-import statistics
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from rich.console import Console
-from rich.table import Table
-
-from harness import bench_linux, bench_snapshot
-from harness.errors import HarnessError
+from harness.bench import Figures
 from harness.guest.probe.image import build_image
 from harness.guest.probe.monitor import Monitor
 from harness.host import namespace
@@ -25,15 +15,12 @@ from harness.host.flows import flows
 from harness.scratch import Scratch
 from harness.testbed import PROBE_MEMORY_MIB, NicPlan, Testbed
 from harness.vmm.base import VmConfig, Vmm
-from harness.vmm.find import find_vmms
 
 FLOOD = 200_000
 """Frames of one flood."""
 FLOWS = 64
 
 Measurement = Callable[[Testbed], float]
-Figures = dict[tuple[str, str], list[float]]
-"""By title and build."""
 
 
 def first_answer(bed: Testbed) -> float:
@@ -91,54 +78,3 @@ def measure(vmms: Sequence[Vmm], rounds: int, scratch: Scratch) -> Figures:
                 with Testbed(vmm, scratch.folder()) as bed:
                     found[title, vmm.name].append(measurement(bed))
     return found
-
-
-def table(figures: Figures) -> Table:
-    """The figures for people."""
-    shown = Table("figure", "vmm", "runs", "min", "median", "max", box=None)
-    for (title, name), values in figures.items():
-        numbers = (min(values), statistics.median(values), max(values))
-        shown.add_row(title, name, str(len(values)), *(f"{number:,.2f}" for number in numbers))
-    return shown
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="ci/bench", description=__doc__.splitlines()[0] if __doc__ else None
-    )
-    parser.add_argument(
-        "--vmm", action="append", default=[], metavar="[NAME=]PATH", help="as the suite's --vmm"
-    )
-    parser.add_argument("--rounds", type=int, default=20, help="runs of each figure (default: 20)")
-    instead = parser.add_mutually_exclusive_group()
-    for option, figures_of, text in (
-        ("--linux", bench_linux, "measure Linux guests instead: minutes, and it needs the network"),
-        ("--snapshot", bench_snapshot, "measure cycles of snapshot and restore instead"),
-    ):
-        instead.add_argument(
-            option,
-            dest="measure",
-            action="store_const",
-            const=figures_of.measure,
-            default=measure,
-            help=text,
-        )
-    options = parser.parse_args(arguments)
-    try:
-        namespace.become_root_in_user_namespace()
-        vmms = find_vmms(options.vmm)
-        scratch = Scratch()
-        try:
-            figures = options.measure(vmms, options.rounds, scratch)
-        finally:
-            scratch.close()
-    except HarnessError as error:
-        print(f"ci/bench: {error}", file=sys.stderr)
-        return 2
-    Console(width=100).print(table(figures))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from harness.bench import Figures
 from harness.capability import capabilities
 from harness.guest.linux.console import BOOT_SECONDS
 from harness.guest.linux.guest import LinuxGuest
@@ -26,9 +27,9 @@ BUILDS = 3
 """Times that the image is built: each fetches the packages anew."""
 
 
-def measure(vmms: Sequence[Vmm], rounds: int, scratch: Scratch) -> dict[tuple[str, str], list[float]]:
+def measure(vmms: Sequence[Vmm], rounds: int, scratch: Scratch) -> Figures:
     """All figures, by title and build; those that run no Linux guest here are named on stderr, and left out."""
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    found: Figures = defaultdict(list)
     found["Linux image from nothing, downloads included, s", "-"] = [image_build() for _ in range(BUILDS)]
     machines = LinuxMachines(linux_image(), scratch.folder)
     able = [vmm for vmm in vmms if _runs_linux(vmm, scratch)]

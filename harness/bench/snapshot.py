@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 
+from harness.bench import Figures
 from harness.host import namespace
 from harness.lifecycle import save_and_restore
 from harness.nic import Nic
@@ -19,10 +20,10 @@ ALONE, IN_A_TEST = "snapshot and restore by the VMM alone, ms", "snapshot and re
 RATIO = "test over VMM alone, ratio of medians"
 
 
-def measure(vmms: Sequence[Vmm], rounds: int, scratch: Scratch) -> dict[tuple[str, str], list[float]]:
+def measure(vmms: Sequence[Vmm], rounds: int, scratch: Scratch) -> Figures:
     """All figures, by title and build. Each build must be one that can save its state on this host."""
     namespace.enter()
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    found: Figures = defaultdict(list)
     for _ in range(rounds):
         for vmm in vmms:
             for title, cycle in ((ALONE, alone), (IN_A_TEST, in_a_test)):

@@ -1,0 +1,66 @@
+"""The command line of ci/bench."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.bench import Figures, linux, probe, snapshot
+from harness.errors import HarnessError
+from harness.host import namespace
+from harness.scratch import Scratch
+from harness.vmm.find import find_vmms
+
+
+def table(figures: Figures) -> Table:
+    """The figures for people."""
+    shown = Table("figure", "vmm", "runs", "min", "median", "max", box=None)
+    for (title, name), values in figures.items():
+        numbers = (min(values), statistics.median(values), max(values))
+        shown.add_row(title, name, str(len(values)), *(f"{number:,.2f}" for number in numbers))
+    return shown
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="ci/bench", description="Measures what the suite costs.")
+    parser.add_argument(
+        "--vmm", action="append", default=[], metavar="[NAME=]PATH", help="as the suite's --vmm"
+    )
+    parser.add_argument("--rounds", type=int, default=20, help="runs of each figure (default: 20)")
+    instead = parser.add_mutually_exclusive_group()
+    for option, figures_of, text in (
+        ("--linux", linux, "measure Linux guests instead: minutes, and it needs the network"),
+        ("--snapshot", snapshot, "measure cycles of snapshot and restore instead"),
+    ):
+        instead.add_argument(
+            option,
+            dest="measure",
+            action="store_const",
+            const=figures_of.measure,
+            default=probe.measure,
+            help=text,
+        )
+    options = parser.parse_args(arguments)
+    try:
+        namespace.become_root_in_user_namespace()
+        vmms = find_vmms(options.vmm)
+        scratch = Scratch()
+        try:
+            figures = options.measure(vmms, options.rounds, scratch)
+        finally:
+            scratch.close()
+    except HarnessError as error:
+        print(f"ci/bench: {error}", file=sys.stderr)
+        return 2
+    Console(width=100).print(table(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
