@@ -13,8 +13,9 @@ from harness.errors import VmmError
 if TYPE_CHECKING:
     from harness.guest.memory import GuestMemory
     from harness.host.syscalls import Policy
+    from harness.vmm.exit_status import ExitStatus
     from harness.vmm.process import VmmProcess
-    from harness.vmm.serial import SerialPort
+from harness.vmm.serial import SerialPort
 
 
 @dataclass(frozen=True)
@@ -69,17 +70,6 @@ class VmConfig:
     memory_mib: int = 64
     shared_memory: bool = True
     extra_args: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ExitStatus:
-    """How a VMM's process ended: `code` as the shell counts, `signal` by name where one killed it."""
-
-    code: int
-    signal: str | None = None
-
-    def __str__(self) -> str:
-        return f"killed by {self.signal}" if self.signal else f"exit status {self.code}"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from harness.deadline import PACE
 from harness.errors import DeadlineExceeded, Unavailable, VmmDied
-from harness.vmm.base import ExitStatus
+from harness.vmm.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from harness.host.syscalls import Policy, Supervisor

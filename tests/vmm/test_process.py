@@ -13,7 +13,7 @@ import pytest
 
 from harness.deadline import wait_until
 from harness.errors import DeadlineExceeded, Unavailable
-from harness.vmm.base import ExitStatus
+from harness.vmm.exit_status import ExitStatus
 from harness.vmm.process import VmmProcess
 
 Run = Callable[..., VmmProcess]
