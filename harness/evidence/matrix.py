@@ -104,7 +104,9 @@ def _not_run(run: Run) -> list[RenderableType]:
     if run.deselected:
         lines.append(Text(f"{run.deselected} left out by the options of this run", style="yellow"))
     for lab, number in Counter(result.lab for result in run.results if result.lab).items():
-        lines.append(Text(f"{number} ran in the lab ({lab})", style="dim"))
+        lines.append(
+            Text(f"{number} ran in the lab ({lab}), which stays up: ci/lab down ends it", style="dim")
+        )
     split = sum(result.disagreement for result in run.results)
     if split:
         lines.append(Text(f"≠ witnesses disagree in {split}", style="bold red"))

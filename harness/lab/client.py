@@ -147,6 +147,8 @@ class Lab:
             if self.status() is not None:
                 return True
             if keeper.poll():
+                if self._place.failure.exists():  # it did start, and its machine failed before anybody looked
+                    raise self._failure()
                 said = self._place.log.read_text(errors="replace").strip().splitlines()
                 raise Unavailable(f"the lab's keeper does not start: {(said or ['no words'])[-1]}")
             return False

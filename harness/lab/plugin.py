@@ -21,9 +21,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.getgroup("virtio-net multiqueue").addoption(
         "--lab",
         choices=("auto", "always", "never"),
-        default="never",
+        default="auto",
         help="whether tests that cloud-hypervisor cannot run on this host's KVM are run in an emulated machine, which "
-        "ci/lab keeps: never, they are skipped (default); auto, as needed; always, all tests of cloud-hypervisor",
+        "ci/lab keeps: auto, as needed (default); never, they are skipped; always, all tests of cloud-hypervisor",
     )
 
 
@@ -95,9 +95,3 @@ def _report_error(item: pytest.Item, error: Exception) -> None:
     ):
         report = item.ihook.pytest_runtest_makereport(item=item, call=call)
         item.ihook.pytest_runtest_logreport(report=report)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say that the lab stays."""
-    if SUITE in config.stash and not config.stash[SUITE].lost:
-        terminalreporter.write_line("the lab stays up for the next run; ci/lab down ends it")

@@ -1,0 +1,165 @@
+"""Client, keeper and agent together; the machine between them is this host."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.deadline import wait_until
+from harness.errors import Unavailable
+from harness.lab.client import Lab, LabGone
+from harness.lab.state import State
+from harness.lab.wire import Kind
+from tests.lab.conftest import MakeLab
+
+
+def finished(lab: Lab, *argv: str) -> tuple[int, bytes]:
+    """Exit status of a command in the lab, and what it printed."""
+    connection = lab.run(argv)
+    printed = b""
+    for message in connection.frames():
+        if message.kind is Kind.EXIT:
+            connection.close()
+            return message.holds(int), printed
+        if message.kind in (Kind.OUTPUT, Kind.ERRORS):
+            printed += message.payload
+    raise AssertionError("the frames ended")
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended; a child of ours may not have been waited for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_status_of_a_ready_lab(lab: Lab) -> None:
+    status = lab.status()
+    assert status is not None
+    assert (status.phase, status.runs) == ("ready", 0)
+    assert status.facts is not None
+    assert status.facts.cpus == os.cpu_count()
+
+
+def test_command_runs_in_the_clients_folder(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/usr/bin")
+    assert finished(lab, "sh", "-c", "pwd; exit 4") == (4, b"/usr/bin\n")
+
+
+def test_large_output_arrives_whole(lab: Lab) -> None:
+    code, printed = finished(lab, "sh", "-c", "head -c 3000000 /dev/zero")
+    assert (code, len(printed)) == (0, 3000000)
+
+
+def test_pytest_is_there_without_imports(lab: Lab) -> None:
+    begin = time.monotonic()
+    code, printed = finished(lab, "pytest", "--version")
+    assert code == 0
+    assert printed.startswith(b"pytest ")
+    assert time.monotonic() - begin < 30
+
+
+def test_two_runs_at_a_time(lab: Lab) -> None:
+    first = lab.run(["cat"])
+    assert finished(lab, "echo", "second") == (0, b"second\n")
+    first.send(Kind.INPUT, b"first")
+    assert next(m.payload for m in first.frames() if m.kind is Kind.OUTPUT) == b"first"
+    first.close()
+
+
+def test_run_ends_when_its_client_goes(lab: Lab) -> None:
+    connection = lab.run(["sh", "-c", "trap '' INT; echo $$; exec sleep 1000"])
+    pid = int(next(m.payload for m in connection.frames() if m.kind is Kind.OUTPUT))
+    connection.close()
+    wait_until("an abandoned run to end", lambda: is_gone(pid), within=5)
+    status = lab.status()
+    assert status is not None
+    assert status.runs == 0
+
+
+def test_lab_of_another_checkout_is_not_used(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.lab.client.ROOT", "/elsewhere")
+    with pytest.raises(Unavailable, match=r"the lab was started from .*: end it with ci/lab down there"):
+        lab.start()
+
+
+# What goes wrong
+
+
+def test_down_leaves_nothing(make_lab: MakeLab) -> None:
+    lab = make_lab("sleep", "1000")
+    lab.start()
+    status = lab.status()
+    assert status is not None
+    assert lab.down()
+    wait_until("the keeper to end", lambda: is_gone(status.pid), within=5)
+    assert not lab.place.folder.exists()
+    assert not lab.down()
+
+
+def test_machine_that_ends_is_told_with_its_console(make_lab: MakeLab) -> None:
+    lab = make_lab("sh", "-c", "exit 7")
+
+    def up() -> None:
+        lab.start()
+        lab.await_ready()
+
+    with pytest.raises(LabGone, match=r"machine ended \(exit status 7\)(.|\n)*last lines:\nthe kernel is up"):
+        up()
+    assert "exit status 7" in lab.place.failure.read_text()
+
+
+def test_machine_that_says_that_it_cannot_is_believed(make_lab: MakeLab) -> None:
+    words = "lab failed: the kernel does not load its module kvm_amd"
+    lab = make_lab("sh", "-c", f"echo '{words}' >> @CONSOLE@; exec sleep 1000")
+    lab.start()
+    with pytest.raises(LabGone, match="the lab cannot start: the kernel does not load its module kvm_amd"):
+        lab.await_ready()
+
+
+def test_machine_that_never_answers_is_given_up(make_lab: MakeLab) -> None:
+    lab = make_lab("sleep", "1000", limits="beat=0.05,boot=0.3")
+    lab.start()
+    with pytest.raises(LabGone, match=r"has not answered for \d+ s \(booting\)"):
+        lab.await_ready()
+
+
+def test_machine_that_hangs_in_a_run_is_noticed(make_lab: MakeLab) -> None:
+    ready = "frame(0, Kind.READY, Facts('6.1', 2)).packed()"
+    silent = f"from harness.lab.wire import *; import os, signal; os.write(@PORT@, {ready}); signal.pause()"
+    lab = make_lab(sys.executable, "-c", silent, limits="beat=0.05,silence=0.3")
+    lab.start()
+    lab.await_ready()
+    with pytest.raises(LabGone, match=r"has not answered for \d+ s \(ready\)(.|\n)*the kernel is up"):
+        finished(lab, "true")
+
+
+def test_keeper_that_is_killed_is_missed(make_lab: MakeLab) -> None:
+    lab = make_lab("sleep", "1000")
+    lab.start()
+    status = lab.status()
+    assert status is not None
+    connection = lab.run(["true"])
+    os.kill(status.pid, signal.SIGKILL)
+    with pytest.raises(LabGone, match="the lab's keeper has gone"):
+        list(connection.frames())
+    wait_until("the keeper to be gone", lambda: is_gone(status.pid), within=5)
+    assert lab.status() is None
+
+
+def test_lab_that_nobody_uses_ends(make_lab: MakeLab) -> None:
+    lab = make_lab("sleep", "1000", limits="beat=0.05,idle=0.2")
+    lab.start()
+    wait_until("an idle lab to end and leave nothing", lambda: not lab.place.folder.exists(), within=5)
+
+
+def test_keeper_that_does_not_start_is_told_with_its_words(tmp_path: Path) -> None:
+    lab = Lab(State(tmp_path / "lab"), ("-c", "raise SystemExit('no such thing')"))
+    with pytest.raises(Unavailable, match="the lab's keeper does not start: no such thing"):
+        lab.start()

@@ -1,0 +1,130 @@
+"""One run, two places: what this host cannot run is run in the lab, and reported as if it had run here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from harness.capability import Answer
+from harness.lab.client import Lab
+from harness.lab.state import State
+from harness.vmm.find import identify
+from tests.core.suite import Suite
+from tests.lab.conftest import AGENT, KEEPER
+from tests.vmm.fakes import make_fake
+
+# What runs in the lab is told apart by the processes: the agent's children have no pytest above them
+TESTS = """
+import os
+import pytest
+from harness.requirements import requirement
+
+def above():
+    return open(f"/proc/{os.getppid()}/cmdline").read().replace("\\0", " ")
+
+def test_here(vmm, driver, backend):
+    assert "harness.lab.agent" not in above()
+
+@requirement("X-1")
+@pytest.mark.needs("snapshot")
+def test_there(testbed, driver, backend):
+    assert "harness.lab.agent" in above()
+
+@pytest.mark.needs("snapshot")
+def test_red_there(testbed, driver, backend):
+    assert "harness.lab.agent" not in above(), "it ran in the lab"
+
+@pytest.mark.needs("snapshot")
+def test_lethal(testbed, driver, backend):
+    if "lethal" in os.environ:
+        os._exit(9)
+"""
+NO_IMAGE = """
+from harness import session
+from harness.errors import Unavailable
+
+def no_image(*_):
+    raise Unavailable("no image in this test")
+
+session.linux_image = no_image
+"""
+
+
+@pytest.fixture
+def suite(tmp_path: Path, image: Path) -> Suite:
+    """A suite whose build runs the probe guest on this host, and saves no state."""
+    suite = Suite(tmp_path, image)
+    suite.build = make_fake(tmp_path, "api-healthy")
+    suite.write(TESTS)
+    conftest = tmp_path / "conftest.py"
+    conftest.write_text(NO_IMAGE + conftest.read_text())
+    suite.know(identify("alpha", suite.build), snapshot=Answer(False, "GetNestedState"))
+    return suite
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """The lab of that suite's user: the agent, on this host."""
+    place = State(tmp_path / "cache" / "virtio-net-mq" / "lab")
+    lab = Lab(place, (KEEPER, str(place.folder), "beat=0.1", "--", *AGENT))
+    with ExitStack() as undo:
+        undo.callback(lab.down)
+        yield lab
+
+
+@pytest.fixture(autouse=True)
+def root() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("the agent of a real lab is root")
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "two-workers"])
+def test_verdicts_of_both_places_are_in_one_matrix(suite: Suite, lab: Lab, workers: tuple[str, ...]) -> None:
+    lab.start()
+    lab.await_ready()
+    ran = suite.run("--lab", "auto", *workers)
+    assert suite.verdicts == {
+        "test_here[probe-tap]": "pass",
+        "test_there[probe-tap]": "pass",
+        "test_red_there[probe-tap]": "fail",
+        "test_lethal[probe-tap]": "pass",
+    }
+    assert "it ran in the lab" in ran.out
+    said = " ".join(ran.out.split())  # lines are as wide as the terminal
+    assert "3 ran in the lab (Linux" in said
+    assert "which stays up: ci/lab down ends it" in said
+    status = lab.status()
+    assert status is not None
+    assert (status.phase, status.runs) == ("ready", 0)
+
+
+def test_lab_is_left_alone_where_it_is_not_wanted(suite: Suite) -> None:
+    ran = suite.run("--lab", "never")
+    skipped = [r for r in suite.results["results"] if r["verdict"] == "skip"]
+    assert len(skipped) == 3
+    assert all("or give --lab auto" in r["reason"] for r in skipped)
+    assert ran.code == 0
+
+
+def test_lab_that_does_not_come_up_is_a_skip_with_its_reason(suite: Suite, tmp_path: Path) -> None:
+    place = State(tmp_path / "cache" / "virtio-net-mq" / "lab")
+    lab = Lab(place, (KEEPER, str(place.folder), "beat=0.1,boot=6", "--", "sleep", "1000"))
+    lab.start()
+    suite.run("--lab", "auto")
+    lab.down()
+    reasons = {r["reason"] for r in suite.results["results"] if r["verdict"] == "skip"}
+    assert len(reasons) == 1
+    assert "there is no lab: the lab has not answered for" in reasons.pop()
+
+
+def test_session_that_dies_in_the_lab_costs_its_test_an_error(suite: Suite, lab: Lab) -> None:
+    lab.start()
+    lab.await_ready()
+    suite.execute(suite.command("--lab", "auto", "-k", "test_lethal or test_here", builds=None), lethal="1")
+    assert suite.verdicts == {"test_here[probe-tap]": "pass", "test_lethal[probe-tap]": "error"}
+    (record,) = [r for r in suite.results["results"] if r["verdict"] == "error"]
+    assert record["reason"].startswith("the session in the lab ended (exit status 9)")
