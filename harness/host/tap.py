@@ -14,7 +14,6 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from pyroute2 import IPRoute
@@ -29,19 +28,13 @@ from harness.host import tun
 from harness.host.backend import HostView
 from harness.host.held_queues import held_queues, in_order
 from harness.host.queue_numbers import cut_to_number
+from harness.host.wire import TAKEN_WITHIN, Wire, enlarge
 from harness.vmm.base import Attachment, TapByFds, TapByName
 
 RTMGRP_LINK = 1
-ETH_P_ALL = 3
-SOL_PACKET, PACKET_IGNORE_OUTGOING = 263, 23
-SO_RCVBUFFORCE = 33
 EVENT_BYTES = 16 << 20
 """Room for events that nobody has read yet: a message has 2 KB, and a NIC of 256 pairs makes hundreds at once."""
-CAPTURE_BYTES = 32 << 20
-"""How much of what the guest sends the kernel keeps for us between two looks."""
 _NAME_LIMIT = 15
-TAKEN_WITHIN = 5.0
-"""Seconds in which an interface whose queue is full must take another frame."""
 MADE_WITHIN = 5.0
 """Seconds in which a VMM makes its own tap."""
 
@@ -94,7 +87,7 @@ class Tap:
             # subscribed before the interface is there: the kernel reports each change once, and only while it is up
             self._events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
             undo.callback(self._events.close)
-            _enlarge(self._events, EVENT_BYTES)
+            enlarge(self._events, EVENT_BYTES)
             self._events.bind((0, RTMGRP_LINK))
             self.attachment = self._make(undo)
             self._undo = undo.pop_all()
@@ -116,16 +109,9 @@ class Tap:
         self.index: int = self._links.link_lookup(ifname=self.name)[0]
         self._links.link("set", index=self.index, state="up")
         self._state = Path(f"/sys/class/net/{self.name}/operstate")
-        self._sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-        undo.callback(self._sender.close)
-        self._sender.bind((self.name, 0))
-        self._receiver = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
-        undo.callback(self._receiver.close)
-        _enlarge(self._receiver, CAPTURE_BYTES)
-        self._receiver.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-        cut_to_number(self._receiver)
-        self._receiver.bind((self.name, ETH_P_ALL))
-        self._captured: list[bytes] = []
+        self._wire = Wire(self.name)
+        undo.callback(self._wire.close)
+        cut_to_number(self._wire.receiver)
 
     def _delete(self) -> None:
         try:
@@ -157,7 +143,7 @@ class Tap:
     def _each(self, pid: int) -> list[bool]:
         """Attachment of each queue, pair by pair."""
         with held_queues(pid, self.name) as held:
-            return [queue.attached for queue in in_order(held, self._receiver, self._captured)]
+            return [queue.attached for queue in in_order(held, self._wire.receiver, self._wire.waiting)]
 
     def changes(self) -> list[str]:
         """The changes of queue counts since the last call, in words."""
@@ -188,15 +174,7 @@ class Tap:
         """
         if self._state.read_text() != "up\n":
             wait_until(f"the link of the tap {self.name} to be ready", self._ready, within=TAKEN_WITHIN)
-        for sent, frame in enumerate(frames):
-            if not self._send(frame):
-                wait_until(
-                    f"the tap {self.name} to take one more of {len(frames)} frames",
-                    partial(self._send, frame),
-                    within=TAKEN_WITHIN,
-                    every=0,
-                    last=partial("it took {}".format, sent),
-                )
+        self._wire.put(frames)
 
     def _ready(self) -> bool:
         """Whether frames are let through, or are lost for good because nobody holds a queue.
@@ -207,24 +185,9 @@ class Tap:
         (link,) = self._links.get_links(self.index)
         return not link.get_attr("IFLA_CARRIER") or link.get_attr("IFLA_QDISC") != "noop"
 
-    def _send(self, frame: bytes) -> bool:
-        """Whether the interface took the frame: it takes none while its queue is full."""
-        try:
-            self._sender.send(frame)
-        except OSError as error:
-            if error.errno != errno.ENOBUFS:
-                raise
-            return False
-        return True
-
     def capture(self) -> list[bytes]:
         """What the guest sent since the last call."""
-        frames, self._captured = self._captured, []
-        while True:
-            try:
-                frames.append(self._receiver.recv(65536))
-            except BlockingIOError:
-                return frames
+        return self._wire.take()
 
     def close(self) -> None:
         """Remove the interface. Queues that a VMM still holds keep it alive until it ends."""
@@ -279,14 +242,6 @@ class VmmTap(Tap):
             within=MADE_WITHIN,
         )
         self._open(self._undo)
-
-
-def _enlarge(receiver: socket.socket, size: int) -> None:
-    """Ask for a receive buffer; in a user namespace the kernel grants no more than net.core.rmem_max."""
-    try:
-        receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, size)
-    except PermissionError:
-        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pyroute2 import IPRoute
 from harness.deadline import wait_until
 from harness.errors import BadInput, DeadlineExceeded, Unavailable
 from harness.host import tap as tap_module
-from harness.host import tun
+from harness.host import tun, wire
 from harness.host.backend import HostView
 from harness.host.flows import STAMP_OFFSET, flows
 from harness.host.tap import HandedTap, LinkChange, Tap, TapQueues, VmmTap
@@ -322,8 +322,8 @@ def test_interface_that_takes_no_frame_is_given_up(tap: Tap, monkeypatch: pytest
                 raise OSError(errno.ENOBUFS, "No buffer space available")
             taken.append(frame)
 
-    monkeypatch.setattr(tap_module, "TAKEN_WITHIN", 0.02)
-    monkeypatch.setattr(tap, "_sender", Full())
+    monkeypatch.setattr(wire, "TAKEN_WITHIN", 0.02)
+    monkeypatch.setattr(tap._wire, "_sender", Full())
     with pytest.raises(DeadlineExceeded, match=r"to take one more of 64 frames; last seen: it took 3$"):
         tap.inject(FRAMES)
 
@@ -340,7 +340,7 @@ def test_interface_that_is_full_for_a_moment_gets_every_frame_once(
                 raise OSError(errno.ENOBUFS, "No buffer space available")
             taken.append(frame)
 
-    monkeypatch.setattr(tap, "_sender", Slow())
+    monkeypatch.setattr(tap._wire, "_sender", Slow())
     tap.inject(FRAMES)
     assert taken == FRAMES
 
