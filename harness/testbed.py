@@ -23,6 +23,7 @@ from harness.guest.probe.monitor import Monitor
 from harness.guest.probe.net import VirtioNet
 from harness.guest.probe.pci import Function
 from harness.host.backend import NetworkBackend
+from harness.host.real_backends.ovs import OpenVSwitch
 from harness.host.real_backends.testpmd import Testpmd
 from harness.host.real_backends.vhost_user_net import VhostUserNet
 from harness.host.syscalls import Policy
@@ -126,6 +127,12 @@ class Testbed:
         """cloud-hypervisor's own back end, on a fresh tap, for a NIC of `pairs` pairs."""
         program = self.backend_programs[VhostUserNet.name]
         end = VhostUserNet(program, f"mq{next(_tap_numbers)}", self.fresh_folder("backend"), pairs)
+        self._undo.callback(end.close)
+        return end
+
+    def ovs(self, pairs: int) -> OpenVSwitch:
+        """Open vSwitch with DPDK as back end for a NIC of `pairs` pairs."""
+        end = OpenVSwitch(f"ovs{next(_tap_numbers)}", self.fresh_folder("ovs"), pairs)
         self._undo.callback(end.close)
         return end
 
@@ -264,6 +271,7 @@ _BACKENDS: dict[str, Callable[[Testbed], Callable[[int], NetworkBackend]]] = {
     "tap-of-vmm": lambda bed: lambda pairs: bed.tap(pairs, VmmTap),
     "vhost-user": lambda bed: bed.vhost_user,
     Testpmd.name: lambda bed: bed.testpmd,
+    OpenVSwitch.name: lambda bed: bed.ovs,
     VhostUserNet.name: lambda bed: bed.vhost_user_net,
     "vhost-user-server": lambda bed: lambda pairs: bed.vhost_user(pairs, server=True),
 }

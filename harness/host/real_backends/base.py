@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.deadline import wait_until
 from harness.errors import HarnessError
 from harness.host.backend import HostView
-from harness.host.vhost_user.endpoints import Connect, Listen
+from harness.host.vhost_user.endpoints import Connect, Endpoint, Listen
 from harness.host.vhost_user.log import Entry, Event, Sender
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user.proxy import Proxy
@@ -26,20 +26,34 @@ class RealBackend(ABC):
 
     kind = "vhost-user"
     name: str
+    vmm_listens = False
+    """Whether the VMM is the vhost-user server, and the program the client."""
 
     def __init__(self, folder: Path, pairs: int) -> None:
         self.pairs = pairs
+        self.folder = folder
         self.socket = folder / "back-end"
-        self.attachment = VhostUserSocket(folder / "vhost-user")
+        self.attachment = VhostUserSocket(folder / "vhost-user", self.vmm_listens)
         self._mark = 0
         with ExitStack() as undo:
             self._prepare(undo)
+            if self.vmm_listens:
+                self._stand_between(undo)
             self.process = VmmProcess(self._words(folder), folder / "log")
             undo.callback(self.process.stop)
-            self._await_socket()
-            self.proxy = Proxy(Listen(self.attachment.path), Connect(self.socket))
-            undo.callback(self.proxy.close)
+            self._await_ready(undo)
+            if not self.vmm_listens:
+                self._stand_between(undo)
             self._undo = undo.pop_all()
+
+    def _stand_between(self, undo: ExitStack) -> None:
+        """Whoever connects first must find the proxy there."""
+        self.proxy = Proxy(*self._endpoints())
+        undo.callback(self.proxy.close)
+
+    def _endpoints(self) -> tuple[Endpoint, Endpoint]:
+        """How the VMM and the program are reached."""
+        return Listen(self.attachment.path), Connect(self.socket)
 
     @abstractmethod
     def _words(self, folder: Path) -> Sequence[str]:
@@ -49,16 +63,19 @@ class RealBackend(ABC):
         """Make what the program needs beside its socket."""
         return
 
-    def _await_socket(self) -> None:
+    def _await_ready(self, undo: ExitStack) -> None:
+        """Wait until the program serves."""
+
         def ready() -> bool:
-            if (status := self.process.exit_status()) is not None:
-                words = self.process.tail(3) or "(none)"
-                raise HarnessError(
-                    f"{self.name} ended ({status}) before its socket was there; its last words: {words}"
-                )
+            self._check_alive()
             return self.socket.exists()
 
         wait_until(f"{self.name} to open its socket", ready, within=READY_WITHIN, last=self.process.tail)
+
+    def _check_alive(self) -> None:
+        if (status := self.process.exit_status()) is not None:
+            words = self.process.tail(3) or "(none)"
+            raise HarnessError(f"{self.name} ended ({status}) before it was ready; its last words: {words}")
 
     def adopt(self) -> None:
         """Wait for VMM and back end to be connected."""

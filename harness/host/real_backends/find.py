@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import BadInput
+from harness.host.real_backends.ovs import OpenVSwitch
 from harness.host.real_backends.testpmd import Testpmd
 
 GIVEN = ("vhost_user_net",)
 """Back ends whose program the user gives: no package has them."""
 
-REAL = (Testpmd.name, *GIVEN)
+PACKAGED = {kind.name: kind for kind in (Testpmd, OpenVSwitch)}
+REAL = (*PACKAGED, *GIVEN)
 
 
 def given_programs(values: Sequence[str]) -> dict[str, Path]:
@@ -35,4 +37,4 @@ def lacking(name: str, programs: Mapping[str, Path]) -> str | None:
     """Why a network backend of that name cannot be had, or None: all but the real back ends always can."""
     if name in GIVEN and name not in programs:
         return f"the program {name} was not given: --backend-binary {name}=PATH"
-    return Testpmd.lacking() if name == Testpmd.name else None
+    return PACKAGED[name].lacking() if name in PACKAGED else None

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import BadInput, Unavailable
-from harness.host.real_backends.base import RealBackend
+from harness.host.real_backends.dpdk import DpdkBackend
 
 PROGRAM = "dpdk-testpmd"
 MEMORY_MIB = 256
-_QUEUE = re.compile(r"set queue enable: (\d) to qp idx: (\d+)")
 
 
-class Testpmd(RealBackend):
+class Testpmd(DpdkBackend):
     """testpmd in software alone: no huge pages, no PCI devices, one polling thread."""
 
     __test__ = False
@@ -48,13 +46,6 @@ class Testpmd(RealBackend):
             "--total-num-mbufs=16384",
             "--stats-period=3600",  # without it testpmd waits for a key, and ends where there is no keyboard
         ]
-
-    def enabled_rings(self) -> set[int]:
-        """The vrings that DPDK itself says it has enabled, by its log."""
-        enabled = set[int]()
-        for on, ring in _QUEUE.findall(self.process.output()):
-            (enabled.add if on == "1" else enabled.discard)(int(ring))
-        return enabled
 
     def inject(self, frames: Sequence[bytes]) -> None:
         """Always raises BadInput: frames come from the guest alone."""
