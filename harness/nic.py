@@ -74,8 +74,9 @@ class Nic:
 
     def set_pairs(self, pairs: int) -> bool:
         """Ask for this many active pairs through the driver; whether the device agreed."""
+        self._journal.add("guest", f"asks for {pairs} pair{'s' * (pairs != 1)}")
         agreed = self.driver.set_pairs(pairs)
-        told = f"asked for {pairs} pairs: {'OK' if agreed else 'refused'}"
+        told = f"is told {'OK' if agreed else 'ERR'}: {len(self.driver.believed_pairs)} active"
         self._journal.add("guest", told, pairs=pairs if agreed else None)
         self._note_host()
         return agreed

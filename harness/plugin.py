@@ -20,6 +20,7 @@ from harness.evidence.matrix import matrix_text
 from harness.evidence.results import Shard
 from harness.host import namespace
 from harness.host.real_backends.find import given_programs, lacking
+from harness.host.syscalls import Trace, missing
 from harness.lab.routing import reason_to_skip
 from harness.linux_machines import LinuxMachines
 from harness.mutants import find_mutant
@@ -107,6 +108,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="make every VMM wrong from outside: one of those that ci/mutants lists",
     )
     group.addoption(
+        "--trace-syscalls",
+        action="store_true",
+        help="enter every TUNSETQUEUE of the VMMs, with its thread and result, in the timelines of failures; "
+        "costs each call a fraction of a millisecond",
+    )
+    group.addoption(
         "--backend-binary",
         action="append",
         default=[],
@@ -181,6 +188,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.option.shard is not None:
             parse_shard(config.option.shard)
         given_programs(config.option.backend_binary)
+        if config.option.trace_syscalls and (why := missing()) is not None:
+            raise Unavailable(f"--trace-syscalls: {why}")
         if config.option.mutant is not None:
             find_mutant(config.option.mutant)  # an unknown one is said now, not by every test
         config.stash[_judge] = Judge(config.stash[_session], full=config.option.bundle == "full")
@@ -422,6 +431,8 @@ def testbed(request: pytest.FixtureRequest, vmm: Vmm) -> Iterator[Testbed]:
     """Where a test builds its VM; all of it is gone afterwards."""
     stash = request.config.stash
     with Testbed(vmm, stash[_scratch].folder(), stash.get(_linux, None)) as bed:
+        if request.config.option.trace_syscalls:
+            bed.syscalls = Trace()
         if request.config.option.mutant is not None:
             find_mutant(request.config.option.mutant)(bed)
         bed.backend_programs = given_programs(request.config.option.backend_binary)

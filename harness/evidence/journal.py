@@ -15,13 +15,17 @@ class Journal:
         self._start = time.monotonic()
         self.events: list[Event] = []
 
+    def since(self, monotonic: float) -> float:
+        """A time of time.monotonic() as seconds since the test began; negative before."""
+        return monotonic - self._start
+
     def add(self, source: str, text: str, *, pairs: int | None = None) -> None:
         """Enter a line now; see `Event` for the words that `source` may be."""
-        self.events.append(Event(time.monotonic() - self._start, source, text, pairs=pairs))
+        self.events.append(Event(self.since(time.monotonic()), source, text, pairs=pairs))
 
     def landed(self, landed: Landed) -> None:
         """Enter where frames landed: a line for the batch, and one for each pair that got any."""
-        now = time.monotonic() - self._start
+        now = self.since(time.monotonic())
         self.events.append(Event(now, "frames", str(landed)))
         for pair, count in sorted(landed.by_pair.items()):
             self.events.append(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import shlex
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from harness.errors import BadInput, DeadlineExceeded, GuestError, HarnessError, Unavailable, VmmError
 from harness.evidence.bundle import write_bundle
@@ -14,6 +17,7 @@ from harness.evidence.collect import split_name
 from harness.evidence.remains import remains
 from harness.evidence.results import PairRow, Result, Verdict, to_dict
 from harness.evidence.table import pairs_table
+from harness.evidence.timeline import merged, text
 from harness.session import Session
 from harness.testbed import Testbed
 from harness.vmm.base import Vmm
@@ -93,53 +97,46 @@ class Judge:
             return None
         vmm = self._session.vmm(parameters["vmm"])
         rows, disagreement = _witnesses(testbed)
+        shown = verdict.is_bad or disagreement
+        timeline = merged(testbed.journal, testbed.vms, testbed.nics) if testbed and shown else ()
         rerun = rerun_line(item.nodeid, vmm, self._session, parameters.get("writer"))
         if verdict.is_bad:
             if isinstance(error, HarnessError):
                 report.longrepr = str(error)  # it is one sentence already; a traceback would bury it
             _show(report, testbed, rows, rerun)
-        return to_dict(
-            Result(
-                test=split_name(item.nodeid, vmm.name),
-                vmm=vmm.name,
-                version=vmm.version,
-                driver=parameters.get("driver"),
-                backend=parameters.get("backend"),
-                requirements=requirements_of(item),
-                verdict=verdict,
-                seconds=round(report.duration, 4),
-                reason=reason_of(report, error),
-                disagreement=disagreement,
-                details=report.longreprtext if verdict.is_bad else "",
-                witnesses=rows,
-                timeline=tuple(testbed.journal.events) if testbed and verdict.is_bad else (),
-                rerun=rerun if verdict.is_bad else "",
-                bundle=self._bundle(item, vmm, testbed, report, rows, rerun) if verdict.is_bad else "",
-                seed=self._session.seed,
-            )
+        result = Result(
+            test=split_name(item.nodeid, vmm.name),
+            vmm=vmm.name,
+            version=vmm.version,
+            driver=parameters.get("driver"),
+            backend=parameters.get("backend"),
+            requirements=requirements_of(item),
+            verdict=verdict,
+            seconds=round(report.duration, 4),
+            reason=reason_of(report, error),
+            disagreement=disagreement,
+            details=report.longreprtext if verdict.is_bad else "",
+            witnesses=rows,
+            timeline=timeline,
+            rerun=rerun if shown else "",
+            seed=self._session.seed,
         )
+        if shown and testbed is not None and self._session.evidence is not None:
+            folder = self._bundle(self._session.evidence / "failures", result, testbed)
+            result = replace(result, bundle=str(folder.relative_to(self._session.evidence)))
+        return to_dict(result)
 
-    def _bundle(
-        self,
-        item: pytest.Item,
-        vmm: Vmm,
-        testbed: Testbed | None,
-        report: pytest.TestReport,
-        rows: tuple[PairRow, ...],
-        rerun: str,
-    ) -> str:
-        """Keep what is left of a failed test; the folder, relative to the run's own."""
-        if self._session.evidence is None or testbed is None:
-            return ""
+    def _bundle(self, parent: Path, result: Result, testbed: Testbed) -> Path:
+        """Keep what is left of a failed test; the folder."""
         files = {
-            "failure.txt": report.longreprtext,
-            "pairs.txt": pairs_table(rows),
-            "rerun.sh": rerun + "\n",
+            "failure.txt": result.details,
+            "pairs.txt": pairs_table(result.witnesses),
+            "timeline.txt": text(result.timeline),
+            "rerun.sh": result.rerun + "\n",
+            "result.json": msgspec.json.format(msgspec.json.encode(result), indent=1),
             **remains(testbed, memory=self._full),
         }
-        test = split_name(item.nodeid, vmm.name)
-        folder = write_bundle(self._session.evidence / "failures", test, vmm.name, files, full=self._full)
-        return str(folder.relative_to(self._session.evidence))
+        return write_bundle(parent, result.test, result.vmm, files, full=self._full)
 
 
 def _witnesses(testbed: Testbed | None) -> tuple[tuple[PairRow, ...], bool]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import struct
 from collections.abc import Iterable
+from pathlib import Path
 
 from harness.errors import HarnessError
-from harness.evidence.bundle import Content
+from harness.evidence.bundle import LIMIT, Content
 from harness.host.real_backends.base import RealBackend
 from harness.host.vhost_user_backend import VhostUser
 from harness.testbed import Testbed
@@ -21,25 +23,43 @@ _LINKTYPE_ETHERNET = 1
 
 
 def remains(testbed: Testbed, *, memory: bool) -> dict[str, Content]:
-    """Names and contents: per VM its command line, log, console, events and system calls; per NIC what was sent.
+    """Names and contents: per VM its command line, log, console and system calls; per NIC what was sent; snapshots.
 
     Where there is a vhost-user back end, what was said to it. With `memory`, the guest's RAM as well. What a dead
     VMM can no longer tell is left out.
     """
-    files: dict[str, Content] = {"timeline.txt": testbed.journal.text(), "host.json": _host()}
+    files: dict[str, Content] = {"host.json": _host()}
     for number, vm in enumerate(testbed.vms):
         files |= {f"vm{number}/{name}": content for name, content in _of_vm(vm, memory).items()}
     for nic in testbed.nics:
         if nic.sent:
             files[f"{nic.config.id}-sent.pcap"] = pcap(nic.sent)
         if isinstance(nic.backend, VhostUser | RealBackend):
-            files[f"{nic.config.id}-vhost-user.txt"] = "\n".join(nic.backend.messages()) + "\n"
-    return files
+            files[f"{nic.config.id}-vhost-user.txt"] = "\n".join(map(str, nic.backend.messages())) + "\n"
+    return files | _snapshots(testbed.folder, everything=memory)
+
+
+def _snapshots(folder: Path, *, everything: bool) -> dict[str, Content]:
+    """The files of the snapshots that the test wrote; guest memory, which is large, only on request."""
+    files = (path for path in sorted(folder.glob("snapshot*/**/*")) if path.is_file())
+    return {
+        str(path.relative_to(folder)): path for path in files if everything or path.stat().st_size <= LIMIT
+    }
 
 
 def _host() -> str:
     system = os.uname()
-    return json.dumps({"kernel": system.release, "machine": system.machine, "cpus": os.cpu_count()}, indent=1)
+    processors = Path("/proc/cpuinfo").read_text()
+    model = re.search(r"^model name\s*: (.*)$", processors, re.MULTILINE)
+    facts = {
+        "kernel": system.release,
+        "machine": system.machine,
+        "cpus": os.cpu_count(),
+        "cpu": model[1] if model else "",
+        "kvm": os.access("/dev/kvm", os.R_OK | os.W_OK),
+        "load": os.getloadavg(),
+    }
+    return json.dumps(facts, indent=1)
 
 
 def _of_vm(vm: Vm, memory: bool) -> dict[str, Content]:

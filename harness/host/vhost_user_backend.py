@@ -42,7 +42,7 @@ class VhostUser:
         self.attachment = VhostUserSocket(at_vmm, server)
         self.offer = offer
         self.proxy: Proxy | None = None
-        self._said: list[str] = []
+        self._said: list[Entry] = []
         self._endpoint = Listen(here) if altered else _our_end(at_vmm, server)
         with ExitStack() as undo:
             self.start()
@@ -59,7 +59,7 @@ class VhostUser:
 
     def stop(self) -> None:
         """End the back end, its socket too; `start` may follow. Raises VmmError for findings, as `close` does."""
-        self._said += map(str, self.end.log)
+        self._said += self.end.log
         self.end.close()
         self.end.check()
 
@@ -106,9 +106,9 @@ class VhostUser:
         self.catch_up()
         return self._changes.words(self.end.log.entries(since=self._changes.mark))
 
-    def messages(self) -> list[str]:
-        """Every message and event in words, oldest first: for whoever looks into a failure."""
-        return [*self._said, *map(str, self.end.log)]
+    def messages(self) -> list[Entry]:
+        """Every message and event, oldest first: for whoever looks into a failure."""
+        return [*self._said, *self.end.log]
 
     # Frames
 

@@ -159,6 +159,10 @@ class Vm(ABC):
         """Everything the VMM logged or printed so far."""
         return self.process.output()
 
+    def timed_log(self) -> list[tuple[float, str]]:
+        """The lines of the log that tell when they were written, with that time in monotonic seconds."""
+        return []
+
     def exit_status(self) -> ExitStatus | None:
         """How the process ended, or None while it lives."""
         return self.process.exit_status()

@@ -27,7 +27,7 @@ from harness.vmm.base import (
     VmConfig,
     Vmm,
 )
-from harness.vmm.cloud_hypervisor_files import SERIAL, Event, Files
+from harness.vmm.cloud_hypervisor_files import SERIAL, Event, Files, timed_lines
 from harness.vmm.cloud_hypervisor_migration import CloudHypervisorIncoming, connect
 from harness.vmm.cloud_hypervisor_state import ComponentState, components
 from harness.vmm.process import VmmProcess
@@ -227,6 +227,9 @@ class CloudHypervisorVm(Vm):
     def events(self) -> list[Event]:
         """What the event monitor wrote so far, oldest first."""
         return self._files.read_events()
+
+    def timed_log(self) -> list[tuple[float, str]]:
+        return [(self.process.started + seconds, line) for seconds, line in timed_lines(self.log())]
 
     def guest_memory(self) -> GuestMemory:
         return map_shared_memory(self.pid, self.config.memory_mib << 20, self.check_alive)

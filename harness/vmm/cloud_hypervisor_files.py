@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,14 @@ from typing import Any
 SERIAL = Path("serial")
 """The serial port's socket. Its path is part of a VM's saved configuration, so it is relative: a VM that is
 restored or migrated finds its own in the working folder of its new process."""
+
+
+_LOG_LINE = re.compile(r"^cloud-hypervisor: +(\d+\.\d+)s: (<.*)$", re.MULTILINE)
+
+
+def timed_lines(log: str) -> list[tuple[float, str]]:
+    """The lines of a log, each with its time in seconds since the start; further lines of a message are left out."""
+    return [(float(line[1]), line[2]) for line in _LOG_LINE.finditer(log)]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -85,6 +86,8 @@ class VmmProcess:
 
                 self._supervisor = Supervisor(tied, syscalls, **options)
                 self._popen = self._supervisor.popen
+        self.started = time.monotonic()
+        """When it was executed, in monotonic seconds, a millisecond or two early."""
 
     @property
     def pid(self) -> int:

@@ -108,6 +108,7 @@ class Nic:
     def __init__(self, agree: bool = True, error: Exception | None = None) -> None:
         self.vm = SimpleNamespace(exit_status=lambda: None)
         self.driver = SimpleNamespace(running=True)
+        self.backend = None
         self._agree, self._error = agree, error
 
     def rows(self) -> list[PairRow]:
@@ -122,8 +123,10 @@ class Nic:
 def a_testbed(*nics: Nic) -> Any:
     journal = Journal()
     journal.add("guest", "did something")
-    process = SimpleNamespace(tail=lambda _: "its log")
-    vm = SimpleNamespace(exit_status=lambda: None, vmm=SimpleNamespace(name="base"), process=process)
+    process = SimpleNamespace(tail=lambda _: "its log", supervisor=None)
+    vm = SimpleNamespace(
+        exit_status=lambda: None, timed_log=list, vmm=SimpleNamespace(name="base"), process=process
+    )
     return SimpleNamespace(nics=list(nics), vms=[vm], journal=journal)
 
 
@@ -168,6 +171,8 @@ def test_disagreement_is_noted_even_in_a_pass(judge: Judge) -> None:
     record = judge.judge(ITEM, a_report("passed"), None, a_testbed(Nic(), Nic(agree=False)))
     assert record is not None
     assert record["disagreement"]
+    assert record["rerun"], "a disagreement has a section in reports, and a line that repeats it"
+    assert record["timeline"]
 
 
 @pytest.mark.parametrize("error", [WORDS, ProcessLookupError(), GuestError("gone")])

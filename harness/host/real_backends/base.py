@@ -95,9 +95,9 @@ class RealBackend(ABC):
         self._mark += len(entries)
         return [str(entry) for entry in entries if entry.kind in (Kind.SET_VRING_ENABLE, *Event)]
 
-    def messages(self) -> list[str]:
-        """Every message and event in words, oldest first: for whoever looks into a failure."""
-        return [str(entry) for entry in self.proxy.log]
+    def messages(self) -> list[Entry]:
+        """Every message and event, oldest first: for whoever looks into a failure."""
+        return list(self.proxy.log)
 
     @abstractmethod
     def inject(self, frames: Sequence[bytes]) -> None:

@@ -1,0 +1,68 @@
+"""A test's timeline: every source on one clock, in order, what was before the test left out."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.evidence import timeline
+from harness.evidence.journal import Journal
+from harness.vmm.cloud_hypervisor_files import timed_lines
+
+
+def a_vm(*lines: tuple[float, str], calls: Any = ()) -> Any:
+    supervisor = SimpleNamespace(calls=calls) if calls else None
+    return SimpleNamespace(timed_log=lambda: list(lines), process=SimpleNamespace(supervisor=supervisor))
+
+
+class Call:
+    time = 0.0
+
+    def __str__(self) -> str:
+        return "#1 net0_ctrl[7] ATTACH fd 9 of mq0 -> ok [300 us]"
+
+
+def test_sources_are_in_the_order_in_which_things_happened() -> None:
+    journal = Journal()
+    journal.add("guest", "asks for 2 pairs")
+    call = Call()
+    call.time = time.monotonic()
+    logged = time.monotonic()
+    journal.add("guest", "is told OK: 2 active", pairs=2)
+    events = timeline.merged(journal, [a_vm((logged, "<net0_ctrl> INFO: 2 pairs"), calls=[call])], [])
+    assert [event.source for event in events] == ["guest", "syscall", "vmm", "guest"]
+    assert events[1].text == f"TUNSETQUEUE {call}"
+    assert events[-1].pairs == 2
+    assert timeline.text(events).splitlines()[0].split(maxsplit=1)[1] == "guest       asks for 2 pairs"
+
+
+def test_what_a_vm_did_before_the_test_took_it_over_is_left_out() -> None:
+    before = time.monotonic()
+    journal = Journal()
+    assert timeline.merged(journal, [a_vm((before - 5, "old"), (before + 5, "new"))], [])[0].text == "new"
+
+
+def test_long_timelines_keep_their_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timeline, "MOST", 20)
+    journal = Journal()
+    for number in range(100):
+        journal.add("guest", str(number))
+    texts = [event.text for event in timeline.merged(journal, [], [])]
+    assert len(texts) == 20
+    assert texts[:5] == ["0", "1", "2", "3", "4"]
+    assert texts[5] == "81 lines left out"
+    assert texts[6:] == [str(number) for number in range(86, 100)]
+
+
+def test_a_vmm_that_logs_its_whole_configuration_is_cut_short() -> None:
+    journal = Journal()
+    (event,) = timeline.merged(journal, [a_vm((time.monotonic(), "x" * 5000))], [])
+    assert len(event.text) == timeline.LONGEST
+
+
+def test_lines_of_cloud_hypervisor_tell_their_time() -> None:
+    log = "noise\ncloud-hypervisor:   0.085410s: <net0_ctrl> WARN:a.rs:87 -- Corrupted\n  more of it\n"
+    assert timed_lines(log) == [(0.08541, "<net0_ctrl> WARN:a.rs:87 -- Corrupted")]
