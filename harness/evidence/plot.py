@@ -15,7 +15,7 @@ from harness.evidence.results import Event
 
 _INK = "#010203"
 """Stands for the page's text colour, which differs between light and dark."""
-_INSIDE, _OUTSIDE, _HOST = "#4c8dd6", "#e5484d", "#b8860b"
+_INSIDE, _OUTSIDE, _HOST = "#4c8dd6", "#e5484d", "#a06a00"
 """Legible on white and on black."""
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -33,7 +33,7 @@ _STYLE: dict[Any, Any] = {
 def frames_plot(timeline: Sequence[Event], width: float = 7.0) -> str:
     """An SVG element, or nothing where the timeline has no frames.
 
-    A dot is a batch of frames on a pair, with its number; it is red where the guest had been told that the
+    A dot is a batch of frames on a pair, with its number; it is a cross where the guest had been told that the
     pair is inactive. The solid line is the count that the guest was told, the dashed one the host's.
     """
     batches = [event for event in timeline if event.pair is not None and event.frames]
@@ -75,10 +75,19 @@ def _slim(svg: str) -> str:
 def _dots(axes: Axes, batches: Sequence[Event], timeline: Sequence[Event]) -> None:
     most = max(event.frames or 0 for event in batches)
     places = [(event.at, event.pair or 0) for event in batches]
-    sizes = [12 + 90 * (event.frames or 0) / most for event in batches]
-    colours = [_OUTSIDE if pair >= (_told(timeline, at) or pair + 1) else _INSIDE for at, pair in places]
-    ats, pairs = [at for at, _ in places], [pair for _, pair in places]
-    axes.scatter(ats, pairs, s=sizes, c=colours, zorder=3, linewidths=0)
+    sizes = [14 + 90 * (event.frames or 0) / most for event in batches]
+    stray = [pair >= (_told(timeline, at) or pair + 1) for at, pair in places]
+    for outside, marker, colour in ((False, "o", _INSIDE), (True, "X", _OUTSIDE)):
+        chosen = [number for number in range(len(places)) if stray[number] is outside]
+        axes.scatter(
+            [places[number][0] for number in chosen],
+            [places[number][1] for number in chosen],
+            s=[sizes[number] for number in chosen],
+            c=colour,
+            marker=marker,
+            zorder=3,
+            linewidths=0,
+        )
     for event, place in zip(batches, places, strict=True):
         text = str(event.frames)
         axes.annotate(text, place, xytext=(7, 0), textcoords="offset points", va="center", fontsize=8)
@@ -91,7 +100,7 @@ def _told(timeline: Sequence[Event], at: float) -> int | None:
 
 
 def _count(axes: Axes, timeline: Sequence[Event], who: str, style: str, colour: str) -> None:
-    """The boundary above the active pairs, as a step at each change; the guest's are labelled."""
+    """The boundary above the active pairs, as a step at each change, labelled where it differs from the last."""
     guest = who == "guest"
     changes = [e for e in timeline if e.pairs is not None and (e.source == "guest") == guest]
     if not changes:
@@ -99,7 +108,13 @@ def _count(axes: Axes, timeline: Sequence[Event], who: str, style: str, colour: 
     end = max(event.at for event in timeline)
     levels = [(event.pairs or 0) - (0.5 if guest else 0.42) for event in changes]
     axes.step([e.at for e in changes] + [end], [*levels, levels[-1]], style, where="post", c=colour, lw=1)
+    before: int | None = None
     for event, level in zip(changes, levels, strict=True):
         if guest:
             axes.axvline(event.at, c=colour, lw=0.5, alpha=0.4)
-            axes.annotate(f"n={event.pairs}", (event.at, level), xytext=(3, 3), textcoords="offset points")
+        if event.pairs != before:
+            text, place = f"{who}: {event.pairs}", (3, 3 if guest else -9)
+            axes.annotate(
+                text, (event.at, level), xytext=place, textcoords="offset points", color=colour, fontsize=8
+            )
+        before = event.pairs

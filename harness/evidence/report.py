@@ -10,7 +10,7 @@ from pathlib import Path
 import jinja2
 
 from harness.errors import HarnessError, Unavailable
-from harness.evidence.coverage import Coverage, cover
+from harness.evidence.history import History, load_history
 from harness.evidence.logs import printable
 from harness.evidence.matrix import WORDS
 from harness.evidence.register import PATH, Register, load_register
@@ -22,7 +22,12 @@ from harness.evidence.view import make_view
 
 
 def html_report(
-    run: Run, register: Register, *, results_file: Path | None = None, output: Path | None = None
+    run: Run,
+    register: Register,
+    *,
+    history: History | None = None,
+    results_file: Path | None = None,
+    output: Path | None = None,
 ) -> str:
     """The report as text. `results_file` is where the run was read from: bundles are looked for beside it."""
     environment = jinja2.Environment(
@@ -32,8 +37,7 @@ def html_report(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    coverage: Coverage = cover(run, register)
-    view = make_view(run, coverage, results_file, output)
+    view = make_view(run, register, history or History(), results_file, output)
     words = {verdict: word for verdict, (word, _) in WORDS.items()}
     template = environment.get_template("report.html.j2")
     return printable(template.render(view=view, run=run, register=register, words=words, cite=cite))
@@ -50,6 +54,11 @@ def write(path: Path, text: str) -> None:
         ) from None
 
 
+def _beside(results: Path) -> Path:
+    """Where the earlier runs of a report folder are."""
+    return (results if results.is_dir() else results.parent) / "runs"
+
+
 def main(arguments: Sequence[str]) -> int:
     """Read results, write reports. Returns the exit code: 0, or 2 if it could not be done."""
     parser = argparse.ArgumentParser(
@@ -60,17 +69,34 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="Markdown summary to write; - prints it"
     )
+    parser.add_argument(
+        "--history",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a folder with a folder of each earlier run, to say since when a test is red; may be given several "
+        "times (the folder runs/ beside the results is always looked at)",
+    )
     parser.add_argument("--register", type=Path, default=PATH, help="the register of requirements")
     options = parser.parse_args(arguments)
     if not (options.output or options.markdown):
         parser.error("nothing to do: give -o FILE, --markdown FILE, or both")
     try:
         run, register = load(options.results), load_register(options.register)
+        history = load_history([_beside(options.results), *options.history], run)
+        if history.unreadable:
+            print(
+                f"{history.unreadable} earlier runs cannot be read, of another version or cut short: left out",
+                file=sys.stderr,
+            )
         if options.output:
-            html = html_report(run, register, results_file=options.results, output=options.output)
+            html = html_report(
+                run, register, history=history, results_file=options.results, output=options.output
+            )
             write(options.output, html)
         if options.markdown:
-            text = markdown_summary(run, cover(run, register))
+            text = markdown_summary(run, register, history)
             if str(options.markdown) == "-":
                 print(text, end="")
             else:

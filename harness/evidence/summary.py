@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from harness.evidence.coverage import Coverage
+from harness.evidence.coverage import Coverage, cover
+from harness.evidence.fold import Cell
+from harness.evidence.headline import Headline, headlines, in_one_line
+from harness.evidence.history import History
 from harness.evidence.matrix import NOTHING, WORDS
-from harness.evidence.results import Result, Run, Verdict
+from harness.evidence.register import Register
+from harness.evidence.results import Run, Verdict
 
 FAILURES = 40
-"""Failures that are listed; a comment on GitHub ends at 65,536 characters."""
+"""Tests that are listed; a comment on GitHub ends at 65,536 characters."""
 
 _MARKS = {
     Verdict.PASS: "✅",
@@ -22,15 +26,21 @@ _MARKS = {
 }
 
 
-def markdown_summary(run: Run, coverage: Coverage) -> str:
-    """GitHub-flavoured Markdown: what was run, the counts per VMM, the failures, what was not judged."""
-    parts = [_head(run, coverage), _counts(run, coverage), _failures(run), _silent(run)]
+def markdown_summary(run: Run, register: Register, history: History | None = None) -> str:
+    """GitHub-flavoured Markdown: what broke and since when, the counts per VMM, what was not judged."""
+    coverage, lines = cover(run, register), headlines(run, register, history or History())
+    parts = [
+        _head(run, coverage, lines),
+        _counts(run, coverage),
+        _broken(run, lines),
+        _again(lines),
+        _silent(run),
+    ]
     return "\n".join(line for part in parts for line in part) + "\n"
 
 
-def _head(run: Run, coverage: Coverage) -> Iterable[str]:
-    bad = [result for result in run.results if result.needs_a_look]
-    yield f"## virtio-net multiqueue: {f'{len(bad)} to look at' if bad else 'nothing to look at'}"
+def _head(run: Run, coverage: Coverage, lines: Sequence[Headline]) -> Iterable[str]:
+    yield f"## virtio-net multiqueue: {in_one_line(run, lines)}"
     yield ""
     if not run.everything_ran:
         yield f"> **Not everything ran:** {not_everything(run)}"
@@ -65,33 +75,42 @@ def _counts(run: Run, coverage: Coverage) -> Iterable[str]:
     yield ""
 
 
-def _failures(run: Run) -> Iterable[str]:
-    bad = [result for result in run.results if result.needs_a_look]
-    if not bad:
+def _broken(run: Run, lines: Sequence[Headline]) -> Iterable[str]:
+    if not lines:
         return
-    yield "| verdict | VMM | test | requirements | reason |"
-    yield "|---|---|---|---|---|"
-    for result in bad[:FAILURES]:
-        yield _failure(result)
-    if len(bad) > FAILURES:
+    names = run.names()
+    yield "| what fails | requirements | " + " | ".join(map(_cell, names)) + " | reason | since |"
+    yield "|---|---|" + "---|" * (len(names) + 2)
+    for line in lines[:FAILURES]:
+        ids = " ".join(line.first.requirements)
+        cells = " | ".join(_verdict(cell) for cell in line.cells)
+        since = "; ".join(f"{names}: {since}" for names, since in line.since)
+        yield f"| {_code(line.name)} | {ids} | {cells} | {_cell(line.reason)} | {_cell(since)} |"
+    if len(lines) > FAILURES:
         yield ""
-        yield f"… and {len(bad) - FAILURES} more."
-    yield ""
-    yield "<details><summary>Run the first one again</summary>"
-    yield ""
-    yield "```sh"
-    yield next((result.rerun for result in bad if result.rerun), "# no line recorded").replace("```", "")
-    yield "```"
-    yield "</details>"
+        yield f"… and {len(lines) - FAILURES} more."
     yield ""
 
 
-def _failure(result: Result) -> str:
-    mark = f"{_MARKS[result.verdict]} {WORDS[result.verdict][0]}"
-    if result.disagreement:
-        mark += " ≠ witnesses disagree"
-    ids = " ".join(result.requirements)
-    return f"| {mark} | {_cell(result.vmm)} | {_code(result.test)} | {ids} | {_cell(result.reason)} |"
+def _verdict(cell: Cell) -> str:
+    """The verdict of all variants of a test on one VMM."""
+    if cell.worst is None:
+        return NOTHING
+    worst, total = cell.counts[0][1], cell.total
+    shown = f"{_MARKS[cell.worst]} {WORDS[cell.worst][0]}" + (f" {worst}/{total}" if worst < total else "")
+    return f"{shown} ≠" if cell.disagreement else shown
+
+
+def _again(lines: Sequence[Headline]) -> Iterable[str]:
+    again = [line.first.rerun.replace("```", "") for line in lines[:FAILURES] if line.first.rerun]
+    if again:
+        yield "<details><summary>Run them again</summary>"
+        yield ""
+        yield "```sh"
+        yield from again
+        yield "```"
+        yield "</details>"
+        yield ""
 
 
 def _silent(run: Run) -> Iterable[str]:

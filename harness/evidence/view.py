@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.evidence.baseline import masked
-from harness.evidence.coverage import Coverage, CoveredRow
+from harness.evidence.coverage import Coverage, CoveredRow, cover
 from harness.evidence.fold import Row, natural, rows_by_test, split_id
+from harness.evidence.headline import Headline, headlines, in_one_line
+from harness.evidence.history import History
 from harness.evidence.logs import LogText, bundle_logs
 from harness.evidence.plot import frames_plot
+from harness.evidence.register import Register
 from harness.evidence.results import Event, PairRow, Result, Run, Verdict, bundle_folder
 from harness.evidence.summary import not_everything
 
@@ -23,6 +25,9 @@ PLOTS = 60
 """Plots take a tenth of a second each to draw."""
 
 TIMELINE_LINES = 200
+
+START_LINES = 5
+"""A timeline whose beginning is longer shows it on request."""
 
 
 @dataclass
@@ -35,7 +40,10 @@ class Failure:
     label: str
     pairs: Sequence[PairRow] = ()
     plot: str = ""
+    start: Sequence[Event] = ()
+    """The timeline until the guest speaks for the first time, where that is long."""
     timeline: Sequence[Event | str] = ()
+    since: str = ""
     details: str = ""
     logs: Sequence[LogText] = ()
     bundle: str = ""
@@ -68,16 +76,6 @@ class FunctionRows:
     requirements: Sequence[str]
 
 
-@dataclass
-class Headline:
-    """Failures of one test function that show the same, on whichever VMMs, by the first of them."""
-
-    first: Failure
-    name: str
-    vmms: Counter[str] = field(default_factory=Counter)
-    disagreement: bool = False
-
-
 @dataclass(frozen=True)
 class View:
     """Everything that the templates read."""
@@ -85,10 +83,12 @@ class View:
     names: Sequence[str]
     versions: dict[str, str]
     command: str
+    title: str
     incomplete: str
     coverage: Coverage
     uncovered: Sequence[CoveredRow]
     headlines: Sequence[Headline]
+    history: History
     functions: Sequence[FunctionRows]
     failures: Sequence[Failure]
     anchors: dict[tuple[str, str], str]
@@ -97,9 +97,17 @@ class View:
     behind: dict[str, Sequence[Row]]
 
 
-def make_view(run: Run, coverage: Coverage, results_file: Path | None, output: Path | None) -> View:
+def make_view(
+    run: Run,
+    register: Register,
+    history: History,
+    results_file: Path | None = None,
+    output: Path | None = None,
+) -> View:
     """`results_file` is where the run was read from, for its bundles; `output` where the report goes, for links."""
-    failures = _failures(run)
+    coverage = cover(run, register)
+    failures = _failures(run, history)
+    broken = headlines(run, register, history)
     _fill(failures, run, results_file, output)
     anchors = {(f.result.test, f.result.vmm): f.anchor for f in failures}
     counts = {name: Counter(r.verdict for r in run.results if r.vmm == name) for name in run.names()}
@@ -108,10 +116,12 @@ def make_view(run: Run, coverage: Coverage, results_file: Path | None, output: P
         names=run.names(),
         versions={vmm.name: vmm.version for vmm in run.vmms},
         command=shlex.join(run.command),
+        title=in_one_line(run, broken),
         incomplete="" if run.everything_ran else not_everything(run),
         coverage=coverage,
         uncovered=[row for row in coverage.rows if row.uncovered_must],
-        headlines=_headlines(failures),
+        headlines=broken,
+        history=history,
         functions=_functions(run),
         failures=failures,
         anchors=anchors,
@@ -123,18 +133,6 @@ def make_view(run: Run, coverage: Coverage, results_file: Path | None, output: P
 
 def _behind(run: Run, results: Sequence[Result]) -> Sequence[Row]:
     return rows_by_test(Run(vmms=run.vmms, results=tuple(results)))
-
-
-def _headlines(failures: Sequence[Failure]) -> list[Headline]:
-    lines: dict[tuple[object, ...], Headline] = {}
-    for failure in failures:
-        result = failure.result
-        function = split_id(result.test)[:2]
-        key = (*function, result.verdict, masked(result.reason))
-        line = lines.setdefault(key, Headline(failure, function[1]))
-        line.vmms[result.vmm] += 1
-        line.disagreement |= result.disagreement
-    return list(lines.values())
 
 
 def _functions(run: Run) -> list[FunctionRows]:
@@ -162,12 +160,18 @@ def _variant(test: str) -> str:
     return test[test.index("[") :] if "[" in test else split_id(test)[1]
 
 
-def _failures(run: Run) -> list[Failure]:
+def _failures(run: Run, history: History) -> list[Failure]:
     names = run.names()
     shown = [r for r in run.results if r.needs_a_look]
     shown.sort(key=lambda result: (natural(result.test), names.index(result.vmm)))
     return [
-        Failure(f"f{number}", result, split_id(result.test)[0], result.test.partition("::")[2] or result.test)
+        Failure(
+            anchor=f"f{number}",
+            result=result,
+            file=split_id(result.test)[0],
+            label=result.test.partition("::")[2] or result.test,
+            since=str(history.since(result)) if history.runs else "",
+        )
         for number, result in enumerate(shown, 1)
     ]
 
@@ -185,25 +189,23 @@ def _fill(failures: Sequence[Failure], run: Run, results_file: Path | None, outp
         result = failure.result
         folder = bundle_folder(results_file, run, result) if results_file else None
         failure.bundle = _link(folder, output) if folder else ""
-        details, timeline = result.details, _shortened(result.timeline)
+        start, rest = _parted(sorted(result.timeline, key=lambda event: event.at))
+        details, timeline = result.details, _shortened(rest)
         logs = bundle_logs(folder) if folder else ()
         plot = frames_plot(result.timeline) if plots > 0 and left > 0 else ""
         plots -= bool(plot)
         for what, content, size in (
             ("pairs", result.witnesses, 110 * len(result.witnesses)),
             ("details", details, len(details)),
-            (
-                "timeline",
-                timeline,
-                sum(40 + len(line if isinstance(line, str) else line.text) for line in timeline),
-            ),
+            ("timeline", timeline, _size(timeline)),
+            ("start", start, _size(start)),
             ("plot", plot, len(plot)),
             ("logs", logs, sum(len(log.text) for log in logs)),
         ):
             if size <= left:
                 setattr(failure, what, content)
                 left -= size
-            else:
+            elif what != "start":
                 failure.left_out.append(what)
         if not plot and any(event.frames for event in result.timeline):
             failure.left_out.append("plot")
@@ -218,8 +220,17 @@ def _link(folder: Path, output: Path | None) -> str:
     return folder.resolve().as_uri()
 
 
-def _shortened(timeline: Sequence[Event]) -> Sequence[Event | str]:
-    lines = sorted(timeline, key=lambda event: event.at)
+def _size(timeline: Sequence[Event | str]) -> int:
+    return sum(40 + len(line if isinstance(line, str) else line.text) for line in timeline)
+
+
+def _parted(timeline: Sequence[Event]) -> tuple[Sequence[Event], Sequence[Event]]:
+    """What a VMM logs while it starts, which is rarely of interest, and the rest."""
+    spoken = next((number for number, event in enumerate(timeline) if event.source == "guest"), 0)
+    return (timeline[:spoken], timeline[spoken:]) if spoken > START_LINES else ((), timeline)
+
+
+def _shortened(lines: Sequence[Event]) -> Sequence[Event | str]:
     if len(lines) <= TIMELINE_LINES:
         return lines
     head, tail = TIMELINE_LINES // 4, TIMELINE_LINES - TIMELINE_LINES // 4

@@ -21,11 +21,13 @@ def _texts(svg: str) -> set[str]:
 
 
 def test_it_shows_frames_counts_and_pairs() -> None:
-    assert {"13", "7", "5", "n=1", "n=2", "pair", "seconds", "0", "1"} <= _texts(frames_plot(TIMELINE))
+    assert {"13", "7", "5", "guest: 1", "guest: 2", "host: 2", "pair", "seconds", "0", "1"} <= _texts(
+        frames_plot(TIMELINE)
+    )
 
 
-def test_frames_on_a_pair_that_the_guest_was_told_is_inactive_are_red() -> None:
-    assert frames_plot(TIMELINE).count("#e5484d") == 1
+def test_frames_on_a_pair_that_the_guest_was_told_is_inactive_are_crosses() -> None:
+    assert frames_plot(TIMELINE).count("#e5484d") == 1, "of another colour, and of another shape"
     assert "#e5484d" not in frames_plot([event for event in TIMELINE if event.frames != 7])
 
 

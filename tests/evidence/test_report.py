@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -45,7 +45,7 @@ class _Page(HTMLParser):
             assert self.open.pop() == tag
 
 
-def _page(run: Run, **more: Path) -> tuple[str, _Page]:
+def _page(run: Run, **more: Any) -> tuple[str, _Page]:
     html = html_report(run, load_register(), **more)
     page = _Page(html)
     assert page.open == []
@@ -96,7 +96,7 @@ def test_a_failure_has_all_its_evidence(make_result: MakeResult, make_run: MakeR
     assert "<svg" in section
     assert section.count('class="wrong"') == 1
     assert "<b>   0.1000  guest       VQ_PAIRS_SET 1: OK  n=1</b>" in section
-    assert section.index("VQ_PAIRS_SET 1: OK") < section.index("7 frames on pair 1")
+    assert "7 frames on pair 1" not in section, "the line before says it of all pairs"
 
 
 def test_coverage_is_a_number_and_an_uncovered_must_is_red(
@@ -203,3 +203,35 @@ def test_the_command_refuses_what_is_no_results_file(
     assert main([str(tmp_path), "-o", str(tmp_path / "report.html")]) == 2
     assert "not complete JSON" in capsys.readouterr().err
     assert not (tmp_path / "report.html").exists()
+
+
+def test_the_first_screen_names_what_fails_where_since_when_and_how_to_repeat_it(
+    make_result: MakeResult, make_run: MakeRun, tmp_path: Path
+) -> None:
+    stamps = ("20250101T000000Z", "20250102T000000Z")
+    for stamp, verdict in zip(stamps, ("pass", "fail"), strict=True):
+        folder = tmp_path / "runs" / stamp
+        folder.mkdir(parents=True)
+        started = f"{stamp[:4]}-{stamp[4:6]}-{stamp[6:8]}T00:00:00+00:00"
+        (folder / "results.json").write_bytes(dumps(make_run(make_result(verdict=verdict), started=started)))
+    (tmp_path / "results.json").write_bytes(dumps(make_run(_bad(make_result), make_result(vmm="beta"))))
+    output = tmp_path / "report.html"
+    assert main([str(tmp_path), "-o", str(output)]) == 0
+    html = output.read_text()
+    first = html[html.index('id="summary"') : html.index('id="tests"')]
+    assert "1 test fails</h2>" in first
+    assert '<a href="#f1">a</a>' in first
+    assert "NET-MQ-04" in first
+    assert (
+        "<strong>alpha</strong> red since 2025-01-02 00:00 with synthetic 1.0, in 1 earlier run; "
+        "passed on 2025-01-01 00:00 with synthetic 1.0" in first
+    )
+    assert "pytest &#39;t.py::test_a&#39; --seed 7</code>" in first
+
+
+def test_a_green_run_says_so_and_has_no_empty_tables(make_result: MakeResult, make_run: MakeRun) -> None:
+    html, _ = _page(make_run(make_result(), make_result(vmm="beta")))
+    first = html[html.index('id="summary"') : html.index('id="tests"')]
+    assert "Nothing to look at" in first
+    assert "<table" not in first
+    assert "Every test that was judged passed" in first

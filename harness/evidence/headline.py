@@ -1,0 +1,118 @@
+"""What broke, as a list that fits on a screen: one entry per test function, the newest and gravest first."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.evidence.baseline import masked
+from harness.evidence.coverage import JUDGED
+from harness.evidence.fold import Cell, cell_of, natural, split_id
+from harness.evidence.history import History, Since
+from harness.evidence.register import Force, Register
+from harness.evidence.results import Result, Run
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One test function that somebody has to look at."""
+
+    name: str
+    first: Result
+    """The failure that is shown for it: what is new before what is known, what failed before what disagrees."""
+    cells: tuple[Cell, ...]
+    """All variants of the test, one cell per VMM in the run's order."""
+    since: tuple[tuple[str, Since], ...]
+    """VMMs and since when it is red on them; those that agree are named together."""
+    other_reasons: int
+    """How many reasons other than that of `first` its failures show."""
+    new: bool
+    """Whether any of it was green in the run before."""
+    bad: bool
+    """Whether anything failed; otherwise tests passed while witnesses disagree."""
+    on: Mapping[str, Result]
+    """The first failure on each VMM that has one."""
+
+    @property
+    def words(self) -> str:
+        """The test's name, for people: what should be so."""
+        return self.name.rpartition("::")[2].removeprefix("test_").replace("_", " ")
+
+    @property
+    def reason(self) -> str:
+        """The first failure's reason, without Python's ways of writing sets and names."""
+        text = re.sub(r"frozenset\((\{[^{}]*\})?\)", lambda match: match[1] or "{}", self.first.reason)
+        return re.sub(r"<(\w+\.\w+): [^<>]*>", r"\1", text)
+
+
+def headlines(run: Run, register: Register, history: History) -> list[Headline]:
+    """Those of a run: new before known, failed before disagreeing, MUST before SHOULD, then in the suite's order."""
+    results: dict[tuple[str, str], list[Result]] = defaultdict(list)
+    for result in run.results:
+        results[split_id(result.test)[:2]].append(result)
+    shown = [
+        _headline(name, mine, run.names(), history)
+        for (_, name), mine in results.items()
+        if any(result.needs_a_look for result in mine)
+    ]
+    return sorted(
+        shown,
+        key=lambda line: (not line.new, not line.bad, _rank(line.first, register), natural(line.first.test)),
+    )
+
+
+def _headline(name: str, results: Sequence[Result], vmms: Sequence[str], history: History) -> Headline:
+    ages = [(result, history.since(result)) for result in results if result.needs_a_look]
+    ages.sort(
+        key=lambda pair: (
+            not pair[1].new,
+            not pair[0].verdict.is_bad,
+            natural(pair[0].test),
+            vmms.index(pair[0].vmm),
+        )
+    )
+    newest: dict[str, Since] = {}
+    on: dict[str, Result] = {}
+    for result, since in ages:
+        on.setdefault(result.vmm, result)
+        if result.vmm not in newest or since.runs < newest[result.vmm].runs:
+            newest[result.vmm] = since
+    grouped: dict[Since, list[str]] = defaultdict(list)
+    for vmm in vmms:
+        if vmm in newest:
+            grouped[newest[vmm]].append(vmm)
+    first = ages[0][0]
+    reasons = {masked(result.reason) for result, _ in ages if result.reason}
+    return Headline(
+        name=name,
+        first=first,
+        cells=tuple(cell_of(result for result in results if result.vmm == vmm) for vmm in vmms),
+        since=tuple((", ".join(names), since) for since, names in grouped.items()),
+        other_reasons=len(reasons - {masked(first.reason)}),
+        new=any(since.new for _, since in ages),
+        bad=any(result.verdict.is_bad for result, _ in ages),
+        on=on,
+    )
+
+
+def _rank(result: Result, register: Register) -> int:
+    order = list(Force)
+    ranks = [order.index(register.rows[row].force) for row in result.requirements if row in register.rows]
+    return min(ranks, default=len(order))
+
+
+def in_one_line(run: Run, lines: Sequence[Headline]) -> str:
+    """How many there are, for people. A run that judged nothing is not a good one."""
+    if not lines:
+        judged = any(result.verdict in JUDGED for result in run.results)
+        return "nothing to look at" if judged else "no test was judged"
+    bad = sum(line.bad for line in lines)
+    parts = [f"{bad} test{' fails' if bad == 1 else 's fail'}"] if bad else []
+    if torn := len(lines) - bad:
+        passes = "passes" if torn == 1 else "pass"
+        parts.append(f"{torn} {passes} although witnesses disagree")
+    if new := sum(line.new for line in lines):
+        parts.append(f"{new} of them new")
+    return ", ".join(parts)
