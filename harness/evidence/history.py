@@ -58,16 +58,17 @@ class Since:
 
     def __str__(self) -> str:
         if self.new and self.green:
-            return f"new: passed on {_day(self.green)}"
+            return f"new: last passed {_day(self.green)}"
         if self.first is None:
             return "not judged in any earlier run"
-        text = f"red since {_day(self.first)}, in {self.runs} earlier run{'s' * (self.runs != 1)}"
-        return f"{text}; passed on {_day(self.green)}" if self.green else f"{text}, never green"
+        runs = f"{self.runs} earlier run{'s' * (self.runs != 1)}"
+        text = f"red since {_day(self.first)}, {runs}"
+        return f"{text}; last passed {_day(self.green)}" if self.green else f"{text}, never green"
 
 
 def _day(when: tuple[str, str]) -> str:
     started, version = when
-    return f"{started[:16].replace('T', ' ')} with {version}" if version else started[:16].replace("T", " ")
+    return f"{started[:16].replace('T', ' ')} ({version})" if version else started[:16].replace("T", " ")
 
 
 class History:

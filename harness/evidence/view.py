@@ -12,7 +12,7 @@ from harness.evidence.coverage import Coverage, CoveredRow, cover
 from harness.evidence.fold import Row, natural, rows_by_test, split_id
 from harness.evidence.headline import Headline, headlines, in_one_line
 from harness.evidence.history import History
-from harness.evidence.logs import LogText, bundle_logs
+from harness.evidence.logs import Capture, LogText, bundle_captures, bundle_logs
 from harness.evidence.plot import frames_plot
 from harness.evidence.register import Register
 from harness.evidence.results import Event, PairRow, Result, Run, Verdict, bundle_folder
@@ -46,13 +46,14 @@ class Failure:
     since: str = ""
     details: str = ""
     logs: Sequence[LogText] = ()
+    captures: Sequence[Capture] = ()
     bundle: str = ""
     left_out: list[str] = field(default_factory=list)
 
     @property
     def bare(self) -> bool:
         """Whether there was no room for any evidence."""
-        shown = (self.pairs, self.plot, self.timeline, self.details, self.logs)
+        shown = (self.pairs, self.plot, self.timeline, self.details, self.logs, self.captures)
         return bool(self.left_out) and not any(shown)
 
 
@@ -192,6 +193,7 @@ def _fill(failures: Sequence[Failure], run: Run, results_file: Path | None, outp
         start, rest = _parted(sorted(result.timeline, key=lambda event: event.at))
         details, timeline = result.details, _shortened(rest)
         logs = bundle_logs(folder) if folder else ()
+        captures = bundle_captures(folder) if folder else ()
         plot = frames_plot(result.timeline) if plots > 0 and left > 0 else ""
         plots -= bool(plot)
         for what, content, size in (
@@ -200,6 +202,7 @@ def _fill(failures: Sequence[Failure], run: Run, results_file: Path | None, outp
             ("timeline", timeline, _size(timeline)),
             ("start", start, _size(start)),
             ("plot", plot, len(plot)),
+            ("captures", captures, sum(len(capture.url) for capture in captures)),
             ("logs", logs, sum(len(log.text) for log in logs)),
         ):
             if size <= left:

@@ -18,7 +18,7 @@ _LOG_LINE = re.compile(r"^cloud-hypervisor: +(\d+\.\d+)s: (<.*)$", re.MULTILINE)
 
 def timed_lines(log: str) -> list[tuple[float, str]]:
     """The lines of a log, each with its time in seconds since the start; further lines of a message are left out."""
-    return [(float(line[1]), line[2]) for line in _LOG_LINE.finditer(log)]
+    return [(float(line[1]), line[2].rstrip()) for line in _LOG_LINE.finditer(log)]
 
 
 @dataclass(frozen=True)

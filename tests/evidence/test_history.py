@@ -33,7 +33,7 @@ def test_since_is_the_oldest_red_run_in_a_row(past: Path, make_result: MakeResul
     found = load_history([past], make_run()).since(make_result(verdict="fail"))
     assert found.runs == 2, "what was skipped, or could not judge, says nothing"
     assert str(found) == (
-        "red since 2025-01-05 02:17 with v5, in 2 earlier runs; passed on 2025-01-03 02:17 with v3"
+        "red since 2025-01-05 02:17 (v5), 2 earlier runs; last passed 2025-01-03 02:17 (v3)"
     )
     assert not found.new
 
@@ -42,7 +42,7 @@ def test_what_was_green_the_last_time_is_new(past: Path, make_result: MakeResult
     earlier = load_history([past], make_run(started="2025-01-04T00:00:00+00:00"))
     found = earlier.since(make_result(verdict="fail"))
     assert found.new
-    assert str(found) == "new: passed on 2025-01-03 02:17 with v3"
+    assert str(found) == "new: last passed 2025-01-03 02:17 (v3)"
 
 
 def test_a_pass_in_which_witnesses_disagreed_was_red(
@@ -52,7 +52,7 @@ def test_a_pass_in_which_witnesses_disagreed_was_red(
     run = make_run(make_result(disagreement=True), started="2025-01-01T00:00:00+00:00")
     (tmp_path / "a/results.json").write_bytes(dumps(run))
     found = load_history([tmp_path], make_run()).since(make_result(verdict="fail"))
-    assert str(found).endswith("in 1 earlier run, never green")
+    assert str(found).endswith("1 earlier run, never green")
 
 
 def test_other_vmms_and_later_runs_do_not_count(

@@ -143,6 +143,7 @@ def test_logs_of_the_bundle_are_inside_cut_to_their_end(
     html, page = _page(run, results_file=tmp_path / "results.json", output=tmp_path / "report.html")
     assert "�&lt;panicked&gt;" in html
     assert "runs/stamp/failures/a/" in page.links
+    assert "data:application/vnd.tcpdump.pcap;base64,1MM=" in page.links
 
 
 def test_an_empty_run_has_a_page_too(make_run: MakeRun) -> None:
@@ -223,8 +224,8 @@ def test_the_first_screen_names_what_fails_where_since_when_and_how_to_repeat_it
     assert '<a href="#f1">a</a>' in first
     assert "NET-MQ-04" in first
     assert (
-        "<strong>alpha</strong> red since 2025-01-02 00:00 with synthetic 1.0, in 1 earlier run; "
-        "passed on 2025-01-01 00:00 with synthetic 1.0" in first
+        "<strong>alpha</strong> red since 2025-01-02 00:00 (synthetic 1.0), 1 earlier run; "
+        "last passed 2025-01-01 00:00 (synthetic 1.0)" in first
     )
     assert "pytest &#39;t.py::test_a&#39; --seed 7</code>" in first
 

@@ -64,5 +64,5 @@ def test_a_vmm_that_logs_its_whole_configuration_is_cut_short() -> None:
 
 
 def test_lines_of_cloud_hypervisor_tell_their_time() -> None:
-    log = "noise\ncloud-hypervisor:   0.085410s: <net0_ctrl> WARN:a.rs:87 -- Corrupted\n  more of it\n"
+    log = "noise\ncloud-hypervisor:   0.085410s: <net0_ctrl> WARN:a.rs:87 -- Corrupted\r\n  more of it\n"
     assert timed_lines(log) == [(0.08541, "<net0_ctrl> WARN:a.rs:87 -- Corrupted")]
