@@ -122,8 +122,12 @@ class Judge:
             seed=self._session.seed,
         )
         if shown and testbed is not None and self._session.evidence is not None:
-            folder = self._bundle(self._session.evidence / "failures", result, testbed)
-            result = replace(result, bundle=str(folder.relative_to(self._session.evidence)))
+            try:
+                folder = self._bundle(self._session.evidence / "failures", result, testbed)
+            except Unavailable as error:  # a full disk costs the bundle, not the verdict
+                report.sections.append(("no failure bundle", str(error)))
+            else:
+                result = replace(result, bundle=str(folder.relative_to(self._session.evidence)))
         return to_dict(result)
 
     def _bundle(self, parent: Path, result: Result, testbed: Testbed) -> Path:

@@ -129,7 +129,7 @@ def test_a_bisection_of_the_users_own_goes_on(commits: Repo, folder: Path, optio
         (["nonsense", "bad", "bad"], ["--good", "main~2", "--bad", "main"], "build command ended with 1"),
         (["good", "bad", "bad"], ["--good", "main", "--bad", "main~2"], "--find fixed"),
         (["good", "bad", "bad"], ["--good", "main", "--bad", "main"], "are the same commit"),
-        (["good", "bad", "bad"], ["--good", "nowhere", "--bad", "main"], "rev-parse"),
+        (["good", "bad", "bad"], ["--good", "nowhere", "--bad", "main"], "--good nowhere: "),
         (["good", "bad", "bad"], ["--good", "main~2", "--bad", "main", "--repo", "/none"], "no such folder"),
         (
             ["good", "bad", "bad"],

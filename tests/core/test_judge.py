@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -184,3 +185,23 @@ def test_vm_that_dies_while_it_is_looked_at_does_not_break_the_run(judge: Judge,
 
 def test_test_without_a_vmm_is_not_judged(judge: Judge) -> None:
     assert judge.judge(an_item(), a_report("passed"), None, None) is None
+
+
+def test_full_disk_costs_the_bundle_and_not_the_verdict(
+    judge: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> Path:
+        raise Unavailable("cannot write the failure bundle: No space left on device")
+
+    monkeypatch.setattr("harness.evidence.judge.write_bundle", full)
+    monkeypatch.setattr("harness.evidence.judge.remains", lambda *_, **__: {})
+    kept = Judge(replace(judge._session, evidence=tmp_path))
+    report = a_report("failed")
+    record = kept.judge(ITEM, report, AssertionError("x"), a_testbed(Nic()))
+    assert record is not None
+    assert record["verdict"] == "fail"
+    assert "bundle" not in record
+    assert (
+        "no failure bundle",
+        "cannot write the failure bundle: No space left on device",
+    ) in report.sections
