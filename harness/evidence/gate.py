@@ -21,6 +21,8 @@ ROOT = FOLDER.parents[1]
 SUITE_SECONDS = 2 * 3600 * PACE
 """Longer than any run of the suite: a run that takes more hangs."""
 
+PAGE = "report.html"
+
 RELEASE = "release:"
 """How `--vmm` names a published build instead of a file."""
 
@@ -186,7 +188,20 @@ def _run_suite(vmms: Sequence[str], report: Path) -> Run:
         raise BadInput(f"the suite came to no verdict: pytest ended with exit status {ended.returncode}")
     if _newest(report) == before:
         raise BadInput(f"the suite left no new results in {report}")
+    _write_report(report)
     return load(report)
+
+
+def _write_report(report: Path) -> None:
+    """The HTML report beside the results, for whoever comes in the morning. A verdict does not depend on it."""
+    from harness.evidence.report import write_html  # draws plots: slow to import, and comparing needs none
+
+    try:
+        write_html(report, report / PAGE)
+    except HarnessError as error:
+        print(f"gate: no HTML report: {error}", file=sys.stderr)
+    else:
+        print(f"gate: report in {report / PAGE}", file=sys.stderr)
 
 
 def _newest(report: Path) -> tuple[int, int] | None:

@@ -54,6 +54,14 @@ def write(path: Path, text: str) -> None:
         ) from None
 
 
+def write_html(results: Path, output: Path, history: Sequence[Path] = (), register: Path = PATH) -> None:
+    """Write the report of a results file, or of the newest of a folder. Raises HarnessError."""
+    run = load(results)
+    earlier = load_history([_beside(results), *history], run)
+    html = html_report(run, load_register(register), history=earlier, results_file=results, output=output)
+    write(output, html)
+
+
 def _beside(results: Path) -> Path:
     """Where the earlier runs of a report folder are."""
     return (results if results.is_dir() else results.parent) / "runs"
@@ -91,10 +99,7 @@ def main(arguments: Sequence[str]) -> int:
                 file=sys.stderr,
             )
         if options.output:
-            html = html_report(
-                run, register, history=history, results_file=options.results, output=options.output
-            )
-            write(options.output, html)
+            write_html(options.results, options.output, options.history, options.register)
         if options.markdown:
             text = markdown_summary(run, register, history)
             if str(options.markdown) == "-":

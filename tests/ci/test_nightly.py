@@ -139,6 +139,28 @@ def test_shards_become_a_verdict(
     assert said in (checkout / "gate.txt").read_text()
     assert said in (checkout / "step.md").read_text()
     assert (checkout / "report/report.html").exists() == (shards > 0)
+    assert len(list(checkout.glob("history/*/results.json"))) == (shards > 0)
+
+
+def test_the_second_night_knows_the_first_and_old_ones_go(
+    checkout: Path, make_result: MakeResult, make_run: MakeRun
+) -> None:
+    for day in range(1, 32):
+        old = checkout / f"history/202401{day:02}T000000Z"
+        old.mkdir(parents=True)
+        run = make_run(make_result(vmm="head"), started=f"2024-01-{day:02}T00:00:00+00:00")
+        (old / "results.json").write_bytes(dumps(run))
+    (checkout / "shards/shard-1").mkdir(parents=True)
+    bad = make_run(
+        make_result(vmm="released"), make_result(vmm="head", verdict="fail"), shard=Shard(1, 1, 2, "abc")
+    )
+    (checkout / "shards/shard-1/results.json").write_bytes(dumps(bad))
+    done = bash(script("Merge and judge"), checkout, GITHUB_OUTPUT="output", GITHUB_STEP_SUMMARY="step.md")
+    assert done.returncode == 0, done.stderr
+    assert "head: new: last passed 2024-01-31 00:00 (synthetic 1.0)" in (checkout / "step.md").read_text()
+    kept = sorted(path.name for path in (checkout / "history").iterdir())
+    assert len(kept) == 30
+    assert kept[0] == "20240103T000000Z"
 
 
 def test_the_service_starts_the_gate_with_options_that_it_has() -> None:
