@@ -16,8 +16,9 @@ import pytest
 from harness.errors import HarnessError, Unavailable
 from harness.evidence.collect import ATTRIBUTE, Collector, split_name, vmm_of
 from harness.evidence.judge import Judge
+from harness.evidence.junit import annotate
 from harness.evidence.matrix import matrix_text
-from harness.evidence.results import Shard
+from harness.evidence.results import Shard, from_dict
 from harness.host import namespace
 from harness.host.real_backends.find import given_programs, lacking
 from harness.host.syscalls import Trace, missing
@@ -357,6 +358,7 @@ def pytest_runtest_makereport(
     plain = item.config.stash[_judge].judge(item, report, error, testbed)
     if plain is not None:
         setattr(report, ATTRIBUTE, plain)
+        annotate(item, report, from_dict(plain), item.config.stash[_session].evidence)
     return report
 
 

@@ -16,6 +16,7 @@ from harness.host.real_backends.base import RealBackend
 from harness.host.vhost_user_backend import VhostUser
 from harness.testbed import Testbed
 from harness.vmm.base import Vm
+from harness.vmm.process import COMMAND
 
 _PCAP_FILE = struct.Struct("<IHHiIII")
 _PCAP_RECORD = struct.Struct("<IIII")
@@ -36,7 +37,19 @@ def remains(testbed: Testbed, *, memory: bool) -> dict[str, Content]:
             files[f"{nic.config.id}-sent.pcap"] = pcap(nic.sent)
         if isinstance(nic.backend, VhostUser | RealBackend):
             files[f"{nic.config.id}-vhost-user.txt"] = "\n".join(map(str, nic.backend.messages())) + "\n"
-    return files | _snapshots(testbed.folder, everything=memory)
+    return files | _died_at_start(testbed) | _snapshots(testbed.folder, everything=memory)
+
+
+def _died_at_start(testbed: Testbed) -> dict[str, Content]:
+    """Command line and log of the processes that never became a VM of the test."""
+    known = {vm.process.log for vm in testbed.vms}
+    logs = [log for log in sorted(testbed.folder.glob("vm*/vmm.log")) if log not in known]
+    return {
+        f"died-at-start/{file.relative_to(testbed.folder)}": file
+        for log in logs
+        for file in (log, log.with_name(COMMAND))
+        if file.exists()
+    }
 
 
 def _snapshots(folder: Path, *, everything: bool) -> dict[str, Content]:
@@ -64,7 +77,7 @@ def _host() -> str:
 
 def _of_vm(vm: Vm, memory: bool) -> dict[str, Content]:
     found: dict[str, Content] = {
-        "command.txt": shlex.join(vm.process.argv) + "\n",
+        COMMAND: shlex.join(vm.process.argv) + "\n",
         "version.txt": f"{vm.vmm.kind} {vm.vmm.version}\n{vm.vmm.path}\n",
         "exit.txt": f"{vm.exit_status() or 'alive'}\n",
         "vmm.log": vm.log(),

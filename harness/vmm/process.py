@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,9 @@ from harness.vmm.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from harness.host.syscalls import Policy, Supervisor
+
+COMMAND = "command.txt"
+"""The file beside a log that holds the command line."""
 
 TAIL_LINES = 12
 
@@ -71,6 +75,9 @@ class VmmProcess:
         self._supervisor: Supervisor | None = None
         tied = [setpriv, "--pdeathsig", "KILL", "--", *argv]
         with _new_log(log) as output:
+            log.with_name(COMMAND).write_text(
+                shlex.join(argv) + "\n"
+            )  # for whoever looks into a failed start
             options: dict[str, Any] = {
                 "stdin": subprocess.DEVNULL,
                 "stdout": output,
@@ -98,6 +105,11 @@ class VmmProcess:
     def supervisor(self) -> Supervisor | None:
         """Who watches the system calls, if anybody."""
         return self._supervisor
+
+    @property
+    def log(self) -> Path:
+        """The file that holds what it prints."""
+        return self._log
 
     def output(self) -> str:
         """All that the process printed so far; NUL bytes, which some logs hold, are dropped."""

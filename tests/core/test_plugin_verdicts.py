@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 import xml.etree.ElementTree as ET
@@ -78,7 +79,16 @@ class Kinds(NamedTuple):
 def run_kinds(folder: Path, image: Path, *more: str) -> Kinds:
     suite = Suite(folder, image)
     suite.write(KINDS)
-    chosen = ("-k", "not never", "--seed", "4711", "--junitxml", "junit.xml")
+    chosen = (
+        "-k",
+        "not never",
+        "--seed",
+        "4711",
+        "--junitxml",
+        "junit.xml",
+        "-o",
+        "junit_logging=system-out",
+    )
     return Kinds(suite, suite.run(*chosen, *more))
 
 
@@ -149,6 +159,36 @@ def test_matrix_ends_the_run(kinds: Kinds) -> None:
 def test_junit_file_is_written(kinds: Kinds) -> None:
     (totals,) = ET.parse(kinds.suite.folder / "junit.xml").getroot().iter("testsuite")
     assert [totals.get(name) for name in ("tests", "failures", "errors", "skipped")] == ["9", "2", "2", "2"]
+
+
+def test_junit_file_says_on_what_and_how_to_repeat_it(kinds: Kinds) -> None:
+    cases = {
+        case.get("name", "").partition("[")[0]: {p.get("name"): p.get("value") for p in case.iter("property")}
+        for case in ET.parse(kinds.suite.folder / "junit.xml").getroot().iter("testcase")
+    }
+    assert cases["test_pass"] == {
+        **{"vmm": "alpha", "version": "99.9 (fake)", "requirements": "X-1 X-2"},
+        **{"verdict": "pass", "seed": "4711"},
+    }
+    assert cases["test_launch"]["driver"] == "probe"
+    assert (cases["test_fail"]["rerun"] or "").startswith("pytest ")
+    assert [cases[f"test_{kind}"]["verdict"] for kind in ("xfail", "error")] == ["xfail", "error"]
+
+
+def test_junit_file_attaches_the_bundle(kinds: Kinds) -> None:
+    text = (kinds.suite.folder / "junit.xml").read_text()
+    places = set(re.findall(r"\[\[ATTACHMENT\|(.*?)\]\]", text))
+    assert len(places) == 2, "test_launch and test_launched had a testbed"
+    assert all(place.startswith("report/runs/") for place in places)
+    assert all((kinds.suite.folder / place).is_file() for place in places)
+
+
+def test_bundle_of_a_vmm_that_died_at_start_has_its_command_and_log(alone: Kinds) -> None:
+    (folder,) = (
+        path for path in alone.suite.folder.glob("report/runs/*/failures/*launched*") if path.is_dir()
+    )
+    assert "qmp-dies-at-start" in (folder / "died-at-start/vm0/command.txt").read_text()
+    assert "the fake VMM was told to fail" in (folder / "died-at-start/vm0/vmm.log").read_text()
 
 
 def test_rerun_line_repeats_one_test(alone: Kinds) -> None:
