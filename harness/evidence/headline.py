@@ -107,7 +107,9 @@ def in_one_line(run: Run, lines: Sequence[Headline]) -> str:
     """How many there are, for people. A run that judged nothing is not a good one."""
     if not lines:
         judged = any(result.verdict in JUDGED for result in run.results)
-        return "nothing to look at" if judged else "no test was judged"
+        if not judged:
+            return "no test was judged"
+        return "nothing to look at" if run.everything_ran else "nothing to look at in what was run"
     bad = sum(line.bad for line in lines)
     parts = [f"{bad} test{' fails' if bad == 1 else 's fail'}"] if bad else []
     if torn := len(lines) - bad:

@@ -236,3 +236,21 @@ def test_a_green_run_says_so_and_has_no_empty_tables(make_result: MakeResult, ma
     assert "Nothing to look at" in first
     assert "<table" not in first
     assert "Every test that was judged passed" in first
+
+
+def test_a_test_of_one_variant_has_its_name(make_result: MakeResult, make_run: MakeRun) -> None:
+    html, _ = _page(make_run(make_result("t.py::test_only[probe-tap]")))
+    matrix = html[html.index('id="tests"') : html.index('id="requirements"')]
+    assert '<th scope="row">test_only</th>' in matrix
+
+
+def test_a_pass_with_disagreeing_witnesses_looks_like_neither(
+    make_result: MakeResult, make_run: MakeRun
+) -> None:
+    html, _ = _page(make_run(make_result(disagreement=True)))
+    assert '<span class="v torn">pass <abbr title="witnesses disagree">≠</abbr></span>' in html
+
+
+def test_a_part_that_is_green_is_not_called_the_whole(make_result: MakeResult, make_run: MakeRun) -> None:
+    html, _ = _page(make_run(make_result(), deselected=3))
+    assert "Nothing to look at in what was run</h2>" in html
