@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -16,7 +17,7 @@ class Kind(Enum):
     """What a finding means for the gate."""
 
     NEW_FAILURE = "new failure"
-    CHANGED = "fails otherwise than expected"
+    CHANGED = "fails otherwise"
     REPAIRED = "repaired"
     LOST = "not judged"
     PROBLEM = "cannot be compared"
@@ -140,6 +141,11 @@ def _differences(
     before: Mapping[str, Result], after: Mapping[str, Result], base: str, head: str
 ) -> Iterator[Finding]:
     neither = 0
+
+    def why(result: Result) -> str:
+        """The reason without what differs from build to build: their names."""
+        return masked(re.sub(rf"\b({re.escape(base)}|{re.escape(head)})\b", "the VMM", told(result)))
+
     for test in dict.fromkeys([*before, *after]):
         old, new = before.get(test), after.get(test)
         if new is None:
@@ -152,9 +158,11 @@ def _differences(
         elif _red(new):
             if old is None or not (old.verdict in JUDGED and _red(old)):
                 yield _finding(Kind.NEW_FAILURE, new)
-            elif masked(old.reason) != masked(new.reason):
-                yield _finding(Kind.CHANGED, new, f"“{old.reason}” became: ")
+            elif why(old) != why(new):
+                yield _finding(Kind.CHANGED, new, f"“{told(old)}” became: ")
         elif old and _red(old):
-            yield Finding(Kind.REPAIRED, head, test, f"passes; on {base}: {old.reason}")
+            yield Finding(Kind.REPAIRED, head, test, f"passes; on {base}: {told(old)}")
+    if neither == len(after) > 0:
+        yield Finding(Kind.PROBLEM, head, "", f"no test was judged on {head}")
     if neither:
         yield Finding(Kind.NOTE, head, "", f"{neither} tests are skipped on both")

@@ -123,6 +123,16 @@ def test_a_baseline_that_names_unknown_tests_is_said(make_result: MakeResult, ma
     assert exit_code(findings, changed_matters=True) == 2
 
 
+def test_a_test_that_both_builds_skip_is_noted(make_result: MakeResult, make_run: MakeRun) -> None:
+    run = make_run(
+        *(make_result("t.py::test_a", vmm) for vmm in ("alpha", "beta")),
+        *(make_result("t.py::test_b", vmm, "skip") for vmm in ("alpha", "beta")),
+    )
+    findings = builds((run, "alpha"), (run, "beta"))
+    assert [(f.kind, f.text) for f in findings] == [(Kind.NOTE, "1 tests are skipped on both")]
+    assert exit_code(findings, changed_matters=False) == 0
+
+
 def _two(make_result: MakeResult, make_run: MakeRun, before: str, after: str) -> list[Finding]:
     run = make_run(make_result(vmm="alpha", verdict=before), make_result(vmm="beta", verdict=after))
     return builds((run, "alpha"), (run, "beta"))
@@ -139,7 +149,7 @@ def _two(make_result: MakeResult, make_run: MakeRun, before: str, after: str) ->
         ("pass", "skip", 2, [Kind.LOST]),
         ("pass", "error", 2, [Kind.LOST]),
         ("error", "error", 2, [Kind.LOST]),
-        ("skip", "skip", 0, [Kind.NOTE]),
+        ("skip", "skip", 2, [Kind.PROBLEM, Kind.NOTE]),
         ("skip", "pass", 0, []),
         ("skip", "fail", 1, [Kind.NEW_FAILURE]),
     ],
@@ -175,3 +185,19 @@ def test_runs_of_different_suites_cannot_be_compared(make_result: MakeResult, ma
     assert [f.kind for f in findings] == [Kind.PROBLEM]
     assert "different suites" in findings[0].text
     assert exit_code(findings, changed_matters=False) == 2
+
+
+def test_two_builds_on_which_nothing_was_judged_are_not_green(
+    make_result: MakeResult, make_run: MakeRun
+) -> None:
+    findings = _two(make_result, make_run, "skip", "skip")
+    assert exit_code(findings, changed_matters=False) == 2
+    assert "no test was judged on beta" in [finding.text for finding in findings]
+
+
+def test_a_build_is_not_changed_by_its_name(make_result: MakeResult, make_run: MakeRun) -> None:
+    run = make_run(
+        make_result(vmm="alpha", verdict="fail", reason="alpha died (killed by SIGABRT) at start"),
+        make_result(vmm="beta", verdict="fail", reason="beta died (killed by SIGABRT) at start"),
+    )
+    assert builds((run, "alpha"), (run, "beta")) == []
