@@ -34,16 +34,21 @@ def accept(
     Raises BadInput if the run is not fit for it, Unavailable if a file cannot be written.
     """
     _fit(run)
-    changed = []
+    new: dict[Path, tuple[Baseline | None, Baseline, str]] = {}
     for vmm in run.vmms:
         mine = for_vmm(baselines, vmm)
         if len(mine) > 1:
             files = ", ".join(path.name for path in mine)
             raise BadInput(f"several baselines are about {vmm.name}: {files}; edit them by hand")
-        path, old = next(iter(mine.items()), (folder / _file_name(vmm), None))
-        if write(path, old, _renewed(run, vmm, old, reason, link)):
-            changed.append(path)
-    return changed
+        build = _build(run, vmm)
+        path, old = next(iter(mine.items()), (folder / _file_name(build), None))
+        if path in new:
+            raise BadInput(
+                f"{path.name} is about both {new[path][2]} and {vmm.name}: name one of them under its [build], "
+                "or accept a run of one build"
+            )
+        new[path] = old, _renewed(run, vmm, old, build, reason, link), vmm.name
+    return [path for path, (old, renewed, _) in new.items() if write(path, old, renewed)]
 
 
 def _fit(run: Run) -> None:
@@ -56,8 +61,15 @@ def _fit(run: Run) -> None:
         )
 
 
-def _file_name(vmm: VmmInfo) -> str:
-    return re.sub(r"[^A-Za-z0-9.]+", "-", f"{vmm.kind}-{vmm.version}").strip("-").lower()[:80] + ".toml"
+def _build(run: Run, vmm: VmmInfo) -> Build:
+    """What a new baseline is about: the version, and the name too where another build has the same version."""
+    twins = [other for other in run.vmms if (other.kind, other.version) == (vmm.kind, vmm.version)]
+    return Build(kind=vmm.kind, version=vmm.version, name=vmm.name if len(twins) > 1 else "")
+
+
+def _file_name(build: Build) -> str:
+    words = f"{build.kind}-{build.version}"[:80] + (f"-{build.name}"[:40] if build.name else "")
+    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-").lower() + ".toml"
 
 
 def _of(run: Run, vmm: VmmInfo) -> list[Result]:
@@ -74,7 +86,7 @@ def _unexpected(run: Run, vmm: VmmInfo, mine: dict[Path, Baseline]) -> list[Resu
     return found
 
 
-def _renewed(run: Run, vmm: VmmInfo, old: Baseline | None, reason: str, link: str) -> Baseline:
+def _renewed(run: Run, vmm: VmmInfo, old: Baseline | None, new: Build, reason: str, link: str) -> Baseline:
     results = _of(run, vmm)
     before = old.expect if old else ()
     kept: dict[Expectation, list[Result]] = defaultdict(list)
@@ -92,8 +104,9 @@ def _renewed(run: Run, vmm: VmmInfo, old: Baseline | None, reason: str, link: st
     mine = {Path(): old} if old else {}
     entries += _entries(_unexpected(run, vmm, mine), results, reason, link)
     rows = sorted({row for result in results if result.verdict in JUDGED for row in result.requirements})
-    build = old.build if old else Build(kind=vmm.kind, version=vmm.version)
-    return Baseline(schema=1, build=build, requirements=tuple(rows), expect=tuple(entries))
+    return Baseline(
+        schema=1, build=old.build if old else new, requirements=tuple(rows), expect=tuple(entries)
+    )
 
 
 def _entries(
@@ -134,6 +147,8 @@ def write(path: Path, old: Baseline | None, new: Baseline) -> bool:
     if not old:
         build = tomlkit.table()
         build.update({"kind": new.build.kind, "version": new.build.version})
+        if new.build.name:
+            build["name"] = new.build.name
         document["build"] = build
     document.pop("expect", None)
     if new.expect:

@@ -139,3 +139,29 @@ def test_two_files_about_one_build_are_left_to_people(
         (tmp_path / f"{name}.toml").write_text('schema = 1\n[build]\nkind = "synthetic"\n')
     with pytest.raises(BadInput, match=r"a\.toml, b\.toml"):
         _accept(make_run(make_result(verdict="fail")), tmp_path)
+
+
+def test_two_builds_of_one_version_get_a_file_each(
+    make_result: MakeResult, make_run: MakeRun, tmp_path: Path
+) -> None:
+    run = make_run(make_result(verdict="fail", reason="lost"), make_result(vmm="beta"))
+    paths = _accept(run, tmp_path)
+    assert [path.name for path in paths] == [
+        "synthetic-synthetic-1.0-alpha.toml",
+        "synthetic-synthetic-1.0-beta.toml",
+    ]
+    assert load_baseline(paths[0]).build.name == "alpha"
+    assert _code(run, tmp_path) == 0
+    worse = make_run(run.results[0], make_result(vmm="beta", verdict="fail", reason="lost"))
+    assert _code(worse, tmp_path) == 1, "what alpha may fail, beta may not"
+
+
+def test_one_file_is_never_written_for_two_builds(
+    make_result: MakeResult, make_run: MakeRun, tmp_path: Path
+) -> None:
+    (path,) = _accept(make_run(make_result(verdict="fail", reason="lost")), tmp_path)
+    before = path.read_bytes()
+    both = make_run(make_result(verdict="fail", reason="other"), make_result(vmm="beta"))
+    with pytest.raises(BadInput, match="is about both alpha and beta"):
+        _accept(both, tmp_path)
+    assert path.read_bytes() == before
