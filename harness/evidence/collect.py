@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,16 @@ def vmm_of(nodeid: str, vmms: Iterable[str]) -> str | None:
     """The one of these VMMs that a test is crossed with, told by its node id; None for a test without any."""
     words = nodeid.partition("[")[2].removesuffix("]")
     return max((name for name in vmms if f"{words}-".startswith(f"{name}-")), key=len, default=None)
+
+
+@lru_cache
+def _sha256(binary: Path) -> str:
+    """Which bytes a build is, as far as it can be read."""
+    try:
+        with binary.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 class Collector:
@@ -77,7 +89,10 @@ class Collector:
                 "abilities": {name: ability.lines() for name, ability in session.abilities.items()},
                 "lab": sorted({result.lab for result in self._results.values() if result.lab}),
             },
-            vmms=tuple(VmmInfo(vmm.name, vmm.kind, vmm.version, str(vmm.path)) for vmm in session.vmms),
+            vmms=tuple(
+                VmmInfo(vmm.name, vmm.kind, vmm.version, str(vmm.path), _sha256(vmm.path))
+                for vmm in session.vmms
+            ),
             results=tuple(self._results.values()),
             started=self._started,
             finished=utc_now(),

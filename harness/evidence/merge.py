@@ -61,8 +61,8 @@ def missing(shards: Sequence[Run]) -> list[int]:
     return [number for number in range(1, of + 1) if number not in present]
 
 
-def _builds(run: Run) -> list[tuple[str, str, str]]:
-    return [(vmm.name, vmm.kind, vmm.version) for vmm in run.vmms]
+def _builds(run: Run) -> list[tuple[str, str, str, str]]:
+    return [(vmm.name, vmm.kind, vmm.version, vmm.sha256) for vmm in run.vmms]
 
 
 def copy_bundles(shards: Mapping[str, Run], target: Path) -> None:

@@ -106,6 +106,8 @@ class VmmInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: str
     version: str
     path: str = ""
+    sha256: str = ""
+    """Of the binary: builds of one version need not be the same."""
 
 
 class NotRun(msgspec.Struct, frozen=True):
