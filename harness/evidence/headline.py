@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from harness.evidence.coverage import JUDGED
 from harness.evidence.fold import Cell, cell_of, natural, split_id
 from harness.evidence.history import History, Since
 from harness.evidence.register import Force, Register
-from harness.evidence.results import Result, Run
+from harness.evidence.results import Result, Run, Verdict
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,11 @@ def _rank(result: Result, register: Register) -> int:
     order = list(Force)
     ranks = [order.index(register.rows[row].force) for row in result.requirements if row in register.rows]
     return min(ranks, default=len(order))
+
+
+def torn_passes(run: Run) -> Counter[str]:
+    """How many tests pass on each VMM although witnesses disagree."""
+    return Counter(r.vmm for r in run.results if r.verdict is Verdict.PASS and r.disagreement)
 
 
 def in_one_line(run: Run, lines: Sequence[Headline]) -> str:

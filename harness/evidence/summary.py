@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.evidence.coverage import Coverage, cover
 from harness.evidence.fold import Cell
-from harness.evidence.headline import Headline, headlines, in_one_line
+from harness.evidence.headline import Headline, headlines, in_one_line, torn_passes
 from harness.evidence.history import History
 from harness.evidence.matrix import NOTHING, WORDS
 from harness.evidence.register import Register
@@ -64,12 +64,15 @@ def not_everything(run: Run) -> str:
 
 
 def _counts(run: Run, coverage: Coverage) -> Iterable[str]:
-    yield "| VMM | " + " | ".join(f"{_MARKS[v]} {WORDS[v][0]}" for v in Verdict) + " | MUST judged |"
-    yield "|---|" + "--:|" * (len(Verdict) + 1)
+    torn = torn_passes(run)
+    shown = " | ".join(f"{_MARKS[v]} {WORDS[v][0]}" for v in Verdict)
+    yield f"| VMM | {shown} | pass, but witnesses disagree ≠ | MUST judged |"
+    yield "|---|" + "--:|" * (len(Verdict) + 2)
     versions = {vmm.name: vmm.version for vmm in run.vmms}
     for name in run.names():
         counter = Counter(result.verdict for result in run.results if result.vmm == name)
-        numbers = " | ".join(str(counter[v] or "") for v in Verdict)
+        counter[Verdict.PASS] -= torn[name]
+        numbers = " | ".join(str(counter[v] or "") for v in Verdict) + f" | {torn[name] or ''}"
         judged = f"{coverage.musts_judged_on(name)}/{len(coverage.musts)}"
         yield f"| **{_cell(name)}** {_cell(versions.get(name, ''))} | {numbers} | {judged} |"
     yield ""

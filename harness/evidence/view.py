@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.evidence.coverage import Coverage, CoveredRow, cover
 from harness.evidence.fold import Row, natural, rows_by_test, split_id
-from harness.evidence.headline import Headline, headlines, in_one_line
+from harness.evidence.headline import Headline, headlines, in_one_line, torn_passes
 from harness.evidence.history import History
 from harness.evidence.logs import Capture, LogText, bundle_captures, bundle_logs
 from harness.evidence.plot import frames_plot
@@ -94,6 +94,8 @@ class View:
     failures: Sequence[Failure]
     anchors: dict[tuple[str, str], str]
     counts: dict[str, Counter[Verdict]]
+    torn: Counter[str]
+    """Of the passes, those in which witnesses disagree, by VMM."""
     reasons: Sequence[tuple[Verdict, str, str]]
     behind: dict[str, Sequence[Row]]
 
@@ -127,6 +129,7 @@ def make_view(
         failures=failures,
         anchors=anchors,
         counts=counts,
+        torn=torn_passes(run),
         reasons=_reasons(run),
         behind=behind,
     )
