@@ -174,6 +174,8 @@ def _run_suite(vmms: Sequence[str], report: Path) -> Run:
         "conformance/",
         "-n",
         "auto",
+        "--tb=no",  # the report has them, in order; here they would bury the verdict
+        "-rN",
         "--report",
         str(report.absolute()),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -60,6 +61,12 @@ def _page(register: Register) -> Iterable[str]:
     total, untested = Counter(r.force for r in rows), Counter(r.force for r in rows if r.not_tested)
     for force, meaning in _MEANING.items():
         yield f"| {force} | {meaning} | {total[force]} | {untested[force]} |"
+    yield ""
+    groups = Counter(row.group for row in rows)
+    for group, title in register.groups.items():
+        if number := groups[group]:
+            link = f"[{title}](#{_anchor(f'{title} ({group})')})"
+            yield f"- {link}: {number} row{'s' * (number != 1)}, {group}"
     for group, title in register.groups.items():
         mine = [row for row in rows if row.group == group]
         if mine:
@@ -68,6 +75,11 @@ def _page(register: Register) -> Iterable[str]:
         for row in mine:
             yield ""
             yield from _row(row, register)
+
+
+def _anchor(heading: str) -> str:
+    """What GitHub makes of a heading's text, for links."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def _row(row: Requirement, register: Register) -> Iterable[str]:
