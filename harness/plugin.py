@@ -18,6 +18,7 @@ from harness.evidence.collect import ATTRIBUTE, Collector, split_name, vmm_of
 from harness.evidence.judge import Judge
 from harness.evidence.junit import annotate
 from harness.evidence.matrix import matrix_text
+from harness.evidence.rerun import options_of
 from harness.evidence.results import Shard, from_dict
 from harness.host import namespace
 from harness.host.real_backends.find import given_programs, lacking
@@ -193,7 +194,8 @@ def pytest_configure(config: pytest.Config) -> None:
             raise Unavailable(f"--trace-syscalls: {why}")
         if config.option.mutant is not None:
             find_mutant(config.option.mutant)  # an unknown one is said now, not by every test
-        config.stash[_judge] = Judge(config.stash[_session], full=config.option.bundle == "full")
+        full = config.option.bundle == "full"
+        config.stash[_judge] = Judge(config.stash[_session], full=full, options=options_of(config))
         if (image := config.stash[_session].linux) is not None:
             config.stash[_linux] = LinuxMachines(image, scratch.folder)
             config.add_cleanup(config.stash[_linux].close)

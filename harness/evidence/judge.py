@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,12 @@ from harness.errors import BadInput, DeadlineExceeded, GuestError, HarnessError,
 from harness.evidence.bundle import write_bundle
 from harness.evidence.collect import split_name
 from harness.evidence.remains import remains
+from harness.evidence.rerun import rerun_line
 from harness.evidence.results import PairRow, Result, Verdict, to_dict
 from harness.evidence.table import pairs_table
 from harness.evidence.timeline import merged, text
 from harness.session import Session
 from harness.testbed import Testbed
-from harness.vmm.base import Vmm
 
 LOG_LINES = 20
 OF_THE_VMM = (VmmError, GuestError, DeadlineExceeded)
@@ -61,24 +61,16 @@ def requirements_of(item: pytest.Item) -> tuple[str, ...]:
     return tuple(dict.fromkeys(row for mark in item.iter_markers("requirement") for row in mark.args))
 
 
-def rerun_line(nodeid: str, vmm: Vmm, session: Session, writer: str | None = None) -> str:
-    """The shell line that repeats one test on one build, with the same random choices.
-
-    `writer` names the other build that the test is crossed with.
-    """
-    words = ["pytest", nodeid, "--vmm", f"{vmm.name}={vmm.path}"]
-    if writer is not None and writer != vmm.name:
-        other = session.vmm(writer)
-        words += ["--legacy-vmm" if other in session.legacy else "--vmm", f"{other.name}={other.path}"]
-    return shlex.join([*words, "--seed", str(session.seed)])
-
-
 class Judge:
-    """Makes the record of each test phase in the process that ran it. `full` keeps guest memory in bundles."""
+    """Makes the record of each test phase in the process that ran it.
 
-    def __init__(self, session: Session, *, full: bool = False) -> None:
+    `full` keeps guest memory in bundles. `options` are those of the run that a line which repeats a test needs.
+    """
+
+    def __init__(self, session: Session, *, full: bool = False, options: Sequence[str] = ()) -> None:
         self._session = session
         self._full = full
+        self._options = options
 
     def judge(
         self,
@@ -99,7 +91,7 @@ class Judge:
         rows, disagreement = _witnesses(testbed)
         shown = verdict.is_bad or disagreement
         timeline = merged(testbed.journal, testbed.vms, testbed.nics) if testbed and shown else ()
-        rerun = rerun_line(item.nodeid, vmm, self._session, parameters.get("writer"))
+        rerun = rerun_line(item.nodeid, vmm, self._session, parameters.get("writer"), self._options)
         if verdict.is_bad:
             if isinstance(error, HarnessError):
                 report.longrepr = str(error)  # it is one sentence already; a traceback would bury it
