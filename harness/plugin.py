@@ -5,6 +5,7 @@ It is loaded by conformance/conftest.py. Under xdist the main process prepares a
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -258,6 +259,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     run = collector.run(config.stash[_session], complete=True)
     terminalreporter.write(matrix_text(run, color=terminalreporter.hasmarkup))
     terminalreporter.write_line(f"results: {Path(config.option.report) / 'results.json'}")
+    if any(result.needs_a_look for result in run.results):
+        words = ["python", "-m", "harness.evidence.report", config.option.report, "-o", "report.html"]
+        terminalreporter.write_line(f"as a page: {shlex.join(words)}")
 
 
 # Crossing tests with builds, drivers and backends
