@@ -17,6 +17,10 @@ _INK = "#010203"
 """Stands for the page's text colour, which differs between light and dark."""
 _INSIDE, _OUTSIDE, _HOST = "#4c8dd6", "#e5484d", "#a06a00"
 """Legible on white and on black."""
+CROWDED = 8
+"""Batches beyond which their numbers would cover each other."""
+ROOM = 0.09
+"""What a label of a count takes, as a share of the width; one that would cover the last is left out."""
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "fixed",
@@ -75,7 +79,9 @@ def _slim(svg: str) -> str:
 def _dots(axes: Axes, batches: Sequence[Event], timeline: Sequence[Event]) -> None:
     most = max(event.frames or 0 for event in batches)
     places = [(event.at, event.pair or 0) for event in batches]
-    sizes = [14 + 90 * (event.frames or 0) / most for event in batches]
+    crowded = len({event.at for event in batches}) > CROWDED
+    largest = 24 if crowded else 90
+    sizes = [14 + largest * (event.frames or 0) / most for event in batches]
     stray = [pair >= (_told(timeline, at) or pair + 1) for at, pair in places]
     for outside, marker, colour in ((False, "o", _INSIDE), (True, "X", _OUTSIDE)):
         chosen = [number for number in range(len(places)) if stray[number] is outside]
@@ -89,6 +95,8 @@ def _dots(axes: Axes, batches: Sequence[Event], timeline: Sequence[Event]) -> No
             linewidths=0,
         )
     for event, place in zip(batches, places, strict=True):
+        if crowded:
+            break  # the sizes must do
         text = str(event.frames)
         axes.annotate(text, place, xytext=(7, 0), textcoords="offset points", va="center", fontsize=8)
 
@@ -105,16 +113,31 @@ def _count(axes: Axes, timeline: Sequence[Event], who: str, style: str, colour: 
     changes = [e for e in timeline if e.pairs is not None and (e.source == "guest") == guest]
     if not changes:
         return
-    end = max(event.at for event in timeline)
+    end = max(event.at for event in timeline if event.frames or event.pairs is not None)
     levels = [(event.pairs or 0) - (0.5 if guest else 0.42) for event in changes]
     axes.step([e.at for e in changes] + [end], [*levels, levels[-1]], style, where="post", c=colour, lw=1)
-    before: int | None = None
+    begin = min(event.at for event in timeline if event.frames or event.pairs is not None)
+    labelled = _roomy(changes, ROOM * (end - begin), end)
     for event, level in zip(changes, levels, strict=True):
         if guest:
             axes.axvline(event.at, c=colour, lw=0.5, alpha=0.4)
-        if event.pairs != before:
+        if event in labelled:
             text, place = f"{who}: {event.pairs}", (3, 3 if guest else -9)
             axes.annotate(
                 text, (event.at, level), xytext=place, textcoords="offset points", color=colour, fontsize=8
             )
-        before = event.pairs
+
+
+def _roomy(changes: Sequence[Event], room: float, end: float) -> list[Event]:
+    """The changes whose labels cover no other one: those that last longest first, and no repetitions."""
+    steps = [
+        change
+        for last, change in zip([None, *changes], changes, strict=False)
+        if not last or last.pairs != change.pairs
+    ]
+    until = dict(zip([step.at for step in steps], [step.at for step in steps[1:]] + [end], strict=True))
+    chosen: list[Event] = []
+    for step in sorted(steps, key=lambda step: step.at - until[step.at]):
+        if all(abs(step.at - other.at) >= room for other in chosen):
+            chosen.append(step)
+    return chosen

@@ -46,3 +46,16 @@ def test_without_frames_there_is_nothing_to_show() -> None:
 
 def test_it_is_the_same_every_time() -> None:
     assert frames_plot(TIMELINE) == frames_plot(TIMELINE)
+
+
+def test_a_crowd_of_batches_has_no_numbers_and_few_labels() -> None:
+    walk = [Event(n / 100, "guest", "", pairs=n % 4 + 1) for n in range(100)]
+    walk += [Event(n / 100, "frames", "", pair=0, frames=64) for n in range(100)]
+    texts = [
+        text
+        for text in frames_plot(sorted(walk, key=lambda event: event.at)).split("<text")
+        if ">64<" in text
+    ]
+    assert texts == []
+    labels = frames_plot(sorted(walk, key=lambda event: event.at)).count("guest: ")
+    assert 5 < labels < 13
