@@ -114,7 +114,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--trace-syscalls",
         action="store_true",
         help="enter every TUNSETQUEUE of the VMMs, with its thread and result, in the timelines of failures; "
-        "costs each call a fraction of a millisecond",
+        "costs each call a fraction of a millisecond, and each test with a Linux guest a boot of its own",
     )
     group.addoption(
         "--backend-binary",

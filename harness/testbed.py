@@ -199,9 +199,13 @@ class Testbed:
         for i, plan in enumerate(plans):
             # one share of the guest's memory is kept for a NIC that is plugged in later
             net = VirtioNet(monitor, configs[i].mac, share=i, shares=len(plans) + 1, device=self.device)
+            net.narrate = self._narrate
             driver = ProbeDriver(net, plan.features, pairs=plan.set_up)
             self.nics.append(Nic(vm, configs[i], driver, backends[i], self.journal))
         return self.nics[-len(plans) :]
+
+    def _narrate(self, what: str, pairs: int | None) -> None:
+        self.journal.add("guest", what, pairs=pairs)
 
     @staticmethod
     def _adopt(backend: NetworkBackend, vm: Vm) -> None:
@@ -234,6 +238,7 @@ class Testbed:
         net = VirtioNet(
             beside.driver.net.bus, config.mac, share=number, shares=number + 1, device=self.device
         )
+        net.narrate = self._narrate
         nic = Nic(beside.vm, config, ProbeDriver(net, plan.features), tap, self.journal)
         self.nics.append(nic)
         return nic

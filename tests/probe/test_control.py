@@ -144,3 +144,35 @@ def test_belief_follows_the_answers_whatever_their_order(started: VirtioNet, dev
     answers = started.kick_control(3)
     assert [answer.ack for answer in answers] == [Ack.OK, Ack.ERR, Ack.OK]
     assert started.active_pairs == device.active == 3
+
+
+def test_every_step_that_the_device_sees_is_told(net: VirtioNet) -> None:
+    told: list[tuple[str, int | None]] = []
+    net.narrate = lambda what, pairs: told.append((what, pairs))
+    net.start()
+    net.set_pairs(3)
+    net.set_pairs(9)
+    net.control([b"\x01\x00"])
+    for _ in range(10):
+        net.post_control(pairs_set(2))
+    net.kick_control(10)
+    net.reset()
+    assert told[:7] == [
+        ("has set DRIVER_OK", 1),
+        ("control queue: VQ_PAIRS_SET 3", None),
+        ("control queue: ack OK", 3),
+        ("control queue: VQ_PAIRS_SET 9", None),
+        ("control queue: ack ERR", None),
+        ("control queue: command 01 00", None),
+        ("control queue: ack ERR", None),
+    ]
+    assert told[7][0] == "control queue: " + ", ".join(["VQ_PAIRS_SET 2"] * 8) + " and 2 more"
+    assert told[-1] == ("resets the device", None)
+
+
+def test_silence_is_told_too(net: VirtioNet) -> None:
+    told: list[str] = []
+    net.start()
+    net.narrate = lambda what, pairs: told.append(what)
+    net.await_control(within=AT_ONCE)
+    assert told == ["control queue: 1 without an answer after 0.02 s"]

@@ -32,6 +32,10 @@ UNTOUCHED = 0xEE
 """What the ack byte holds before the device writes it."""
 
 
+TOLD = 8
+"""Commands of one kick that are named one by one in a timeline."""
+
+
 class Class(IntEnum):
     """Classes of control commands (virtio 1.2, 5.1.6.5)."""
 
@@ -95,6 +99,10 @@ def find_net(
     raise GuestError(f"the guest sees no virtio-net device with MAC {mac}; it sees {seen or 'none'}")
 
 
+def _silently(what: str, pairs: int | None) -> None:
+    """Tell nobody."""
+
+
 class VirtioNet:
     """A driver for one network device. `queues` holds the virtqueues that are set up, by their index.
 
@@ -125,6 +133,9 @@ class VirtioNet:
         """What the device has told this driver: 1 from DRIVER_OK on, then each count that was acknowledged."""
         self._receiveqs: dict[int, Virtqueue] = {}
         self._asked: dict[int, int] = {}  # head descriptor of a command under way, and the count it asks for
+        self._posted: list[str] = []
+        self.narrate: Callable[[str, int | None], None] = _silently
+        """Told of each step that the device sees, with the count of active pairs where that changes: for a timeline."""
 
     @property
     def max_pairs(self) -> int:
@@ -135,7 +146,9 @@ class VirtioNet:
 
     def anew(self, bus: Bus) -> VirtioNet:
         """A driver for the same device after the machine was reset: it knows nothing of this one's past."""
-        return VirtioNet(bus, self.mac, share=self.share, shares=self.shares, device=self._make_device)
+        net = VirtioNet(bus, self.mac, share=self.share, shares=self.shares, device=self._make_device)
+        net.narrate = self.narrate
+        return net
 
     def memory_of_now(self) -> DriverMemory:
         """What this driver knows, to be kept with a snapshot of its guest."""
@@ -159,10 +172,13 @@ class VirtioNet:
 
     def reset(self) -> None:
         """Reset the device and forget its queues. The memory they lay in is left as it is until the next start."""
+        if self.queues:
+            self.narrate("resets the device", None)
         self.device.reset()
         self.queues.clear()
         self._receiveqs.clear()
         self._asked.clear()
+        self._posted.clear()
         self.active_pairs = None
 
     def start(
@@ -220,6 +236,7 @@ class VirtioNet:
     def go(self) -> Status:
         """Set DRIVER_OK and tell the device of the receive buffers; the status read back."""
         status = self.device.driver_ok()
+        self.narrate("has set DRIVER_OK", 1)
         self.device.notify(*[queue.index for queue in self._receiveqs.values()])
         self.active_pairs = 1
         return status
@@ -260,8 +277,11 @@ class VirtioNet:
             ack = ack or at
         head = self.queues[self.control_index].add(buffers)
         command = b"".join(out)
+        words = f"command {command[:16].hex(' ')}"
         if command.startswith(bytes([Class.MQ, VQ_PAIRS_SET])) and len(command) >= 4:
             self._asked[head] = struct.unpack_from("<H", command, 2)[0]
+            words = f"VQ_PAIRS_SET {self._asked[head]}"
+        self._posted.append(words)
         return ack
 
     def kick_control(self, count: int = 1, *, within: float = CONTROL_PATIENCE) -> list[Answer]:
@@ -274,8 +294,14 @@ class VirtioNet:
 
     def ring_control(self) -> None:
         """Publish what was posted and ring once."""
+        self._tell_posted("")
         self.queues[self.control_index].publish()
         self.device.notify(self.control_index)
+
+    def _tell_posted(self, then: str) -> None:
+        more = f" and {len(self._posted) - TOLD} more" if len(self._posted) > TOLD else ""
+        self.narrate(f"control queue: {', '.join(self._posted[:TOLD])}{more}{then}", None)
+        self._posted.clear()
 
     def await_control(self, count: int = 1, *, within: float = CONTROL_PATIENCE) -> list[Answer]:
         """Await `count` answers to what was published, as `kick_control` does."""
@@ -294,16 +320,21 @@ class VirtioNet:
                 asked = self._asked.pop(used.descriptors[0], None)
                 if asked is not None and ack is Ack.OK:
                     self.active_pairs = asked
+                told = ack.name if isinstance(ack, Ack) else f"{ack:#x}"
+                self.narrate(f"control queue: ack {told}", asked if ack is Ack.OK else None)
             return len(answers) >= count
 
         with suppress(DeadlineExceeded):  # silence is an answer to be judged, and is one below
             wait_until("the control queue's answers", arrived, within=within, every=0)
         status = self.device.status
         missing = [Answer(Ack.SILENCE, None, b"", status)] * (count - len(answers))
+        if missing:
+            self.narrate(f"control queue: {len(missing)} without an answer after {within:g} s", None)
         return [Answer(a.ack, a.written, a.data, status) for a in answers] + missing
 
     def publish_and_reset(self) -> None:
         """Publish what was posted, ring, and reset at once, with nothing between the two register writes."""
+        self._tell_posted(", and a reset at once")
         self.queues[self.control_index].publish()
         self.bus.run([self.device.doorbell(self.control_index), self.device.put(Common.STATUS, 1, 0)])
         self.reset()
