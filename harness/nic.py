@@ -19,7 +19,7 @@ from harness.host.flows import UNCOUNTED, Flow, addresses, identified
 from harness.vmm.base import NicConfig, Vm
 
 KEPT_BATCHES = 16
-OUT_PATIENCE = 0.5
+OUT_PATIENCE = 2.0
 """Seconds in which a frame whose buffer came back to the guest shows up on the host."""
 
 

@@ -141,7 +141,7 @@ def test_machine_that_hangs_in_a_run_is_noticed(make_lab: MakeLab) -> None:
 
 
 def test_keeper_that_is_killed_is_missed(make_lab: MakeLab) -> None:
-    lab = make_lab("sleep", "1000")
+    lab = make_lab("setpriv", "--pdeathsig", "KILL", "--", "sleep", "1000")
     lab.start()
     status = lab.status()
     assert status is not None

@@ -29,6 +29,7 @@ def ledger() -> Ledger:
 @pytest.fixture(autouse=True)
 def _short_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver_module, "QUIET", 0.01)
+    monkeypatch.setattr(driver_module, "FIRST", 0.01)
 
 
 def received(driver: ProbeDriver, ledger: Ledger, device: SimulatedNet, count: int = 64) -> Landed:

@@ -19,6 +19,8 @@ WINDOW = 512
 
 QUIET = 0.5
 """Seconds without any arrival after which the frames still missing count as lost."""
+FIRST = 2.0
+"""The same before the first arrival: a busy host may let a VMM's worker wait that was just started."""
 
 
 class ProbeDriver:
@@ -64,7 +66,7 @@ class ProbeDriver:
         return self.net.set_pairs(pairs) is Ack.OK
 
     def receive(self, inject: Inject, frames: Sequence[bytes], ledger: Ledger) -> Landed:
-        """Send in windows, taking arrivals off in between; wait until all are in or none came for QUIET seconds."""
+        """Send in windows, taking arrivals off in between; wait until all are in or none came for a while."""
         for start in range(0, len(frames), WINDOW):
             inject(frames[start : start + WINDOW])
             self._take(ledger)
@@ -72,7 +74,8 @@ class ProbeDriver:
         while ledger.missing:
             if self._take(ledger):
                 last_arrival = time.monotonic()
-            elif time.monotonic() - last_arrival > QUIET * PACE:
+            patience = QUIET if ledger.missing < len(frames) else FIRST
+            if time.monotonic() - last_arrival > patience * PACE:
                 break
         return ledger.landed()
 
