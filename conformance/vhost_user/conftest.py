@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import pytest
 
-from harness.errors import GuestError
 from harness.guest.probe.features import MULTIQUEUE
-from harness.guest.probe.msix import PendingVectors
+from harness.guest.probe.msix import give_each_queue_a_vector
 from harness.host.vhost_user.backend import Backend
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user_backend import VhostUser
@@ -47,7 +44,6 @@ def nic_interrupting(nic_cold: Nic) -> Nic:
     """
     net = Testbed.raw(nic_cold)
     net.prepare(MULTIQUEUE)
-    with suppress(GuestError):  # a device without MSI-X interrupts by its line
-        PendingVectors(net.device).map_queues({queue: number for number, queue in enumerate(net.queues, 1)})
+    give_each_queue_a_vector(net.device, net.queues)
     net.go()
     return nic_cold

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from harness.bench import Figures, linux, probe, snapshot
+from harness.bench import Figures, linux, probe, snapshot, vhost_user
 from harness.errors import HarnessError
 from harness.host import namespace
 from harness.scratch import Scratch
@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for option, figures_of, text in (
         ("--linux", linux, "measure Linux guests instead: minutes, and it needs the network"),
         ("--snapshot", snapshot, "measure cycles of snapshot and restore instead"),
+        ("--vhost-user", vhost_user, "measure vhost-user instead, DPDK's testpmd too where it is installed"),
     ):
         instead.add_argument(
             option,

@@ -7,7 +7,8 @@ A function must record a masked vector's interrupt in its pending bit array (PCI
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from harness.errors import GuestError
 from harness.guest.probe import pci
@@ -71,3 +72,9 @@ class PendingVectors:
         words = self._device.bus.run([read(8, self._pending + 8 * i) for i in range(-(-self.count // 64))])
         bits = sum(word << 64 * i for i, word in enumerate(words))
         return {vector for vector in range(self.count) if bits >> vector & 1}
+
+
+def give_each_queue_a_vector(device: VirtioDevice, queues: Iterable[int]) -> None:
+    """Map each virtqueue to a vector of its own, as drivers have that do not poll; none where there is no MSI-X."""
+    with suppress(GuestError):
+        PendingVectors(device).map_queues({queue: number for number, queue in enumerate(queues, 1)})

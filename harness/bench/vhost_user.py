@@ -1,0 +1,106 @@
+"""How fast vhost-user goes: through the suite's own back end, and through DPDK's testpmd beside it.
+
+Frames are sent and accounted for by this process, whatever the back end: it is the whole path that is measured.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from harness.bench import Figures
+from harness.guest.probe.features import MULTIQUEUE
+from harness.guest.probe.msix import give_each_queue_a_vector
+from harness.host import namespace
+from harness.host.flows import Flow, flows
+from harness.host.real_backends.testpmd import Testpmd
+from harness.host.vhost_user.rates import turnarounds
+from harness.host.vhost_user_backend import VhostUser
+from harness.nic import Nic
+from harness.scratch import Scratch
+from harness.testbed import NicPlan, Testbed
+from harness.vmm.base import Vmm
+
+FLOWS = 64
+FRAMES = 64_000
+"""Frames in each direction."""
+COMMANDS = 100
+WINDOW = 128
+"""Frames that are on their way at a time to a back end that sends them back: rings hold 256."""
+
+TURNAROUND = "vhost-user message answered, us"
+
+
+def measure(vmms: Sequence[Vmm], rounds: int, scratch: Scratch) -> Figures:
+    """All figures, by title and build."""
+    namespace.enter()
+    flows(FLOWS)  # scapy's import is no part of any figure
+    measurements: dict[str, tuple[str, Callable[[Nic], float | None]]] = {
+        "frames to the guest, own back end, per s": ("vhost-user", _to_guest),
+        "frames from the guest, own back end, per s": ("vhost-user", _from_guest),
+        TURNAROUND: ("vhost-user", _turnaround),
+    }
+    if Testpmd.lacking() is None:
+        measurements["frames there and back, testpmd, per s"] = (Testpmd.name, _there_and_back)
+    found: Figures = defaultdict(list)
+    for title, (backend, measurement) in measurements.items():
+        for _ in range(rounds):
+            for vmm in vmms:
+                with Testbed(vmm, scratch.folder()) as bed:
+                    if (value := measurement(_started(bed, backend))) is not None:
+                        found[title, vmm.name].append(value)
+    return found
+
+
+def _started(bed: Testbed, backend: str) -> Nic:
+    """Four active pairs. DPDK serves no vring without a call descriptor, which needs an interrupt vector."""
+    nic = bed.cold_nic(NicPlan(), "probe", backend)
+    net = Testbed.raw(nic)
+    net.prepare(MULTIQUEUE)
+    give_each_queue_a_vector(net.device, net.queues)
+    net.go()
+    nic.set_pairs(nic.max_pairs)
+    return nic
+
+
+def _frames(nic: Nic, which: Sequence[Flow], count: int) -> list[bytes]:
+    source = bytes.fromhex(nic.config.mac.replace(":", ""))
+    return [which[number % len(which)].reply(source, number) for number in range(count)]
+
+
+def _to_guest(nic: Nic) -> float:
+    begin = time.perf_counter()
+    landed = nic.receive(flows(FLOWS), copies=FRAMES // FLOWS)
+    return (landed.sent - landed.lost) / (time.perf_counter() - begin)
+
+
+def _from_guest(nic: Nic) -> float:
+    frames = _frames(nic, flows(FLOWS), FRAMES)
+    begin = time.perf_counter()
+    returned = Testbed.raw(nic).send(0, frames, within=60)
+    return returned / (time.perf_counter() - begin)
+
+
+def _turnaround(nic: Nic) -> float | None:
+    """The median microseconds from a message's arrival to its answer, over many counts; None if none is asked for."""
+    assert isinstance(nic.backend, VhostUser)
+    since = nic.backend.end.log.mark()
+    for number in range(COMMANDS):
+        nic.set_pairs(1 + number % nic.max_pairs)
+    answered = turnarounds(nic.backend.end.log, since)
+    return 1e6 * statistics.median(answered) if answered else None
+
+
+def _there_and_back(nic: Nic) -> float:
+    net = Testbed.raw(nic)
+    frames = _frames(nic, flows(FLOWS), FRAMES // 4)
+    begin = time.perf_counter()
+    back = 0
+    for start in range(0, len(frames), WINDOW):
+        window = frames[start : start + WINDOW]
+        net.send(0, window)
+        net.await_frames(len(window))
+        back += len(window)
+    return back / (time.perf_counter() - begin)
