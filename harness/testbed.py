@@ -72,6 +72,8 @@ class Testbed:
         """What the probe guest's driver takes its device for; a mutant puts something else here."""
         self.syscalls: Policy | None = None
         """Who judges the TUNSETQUEUE calls of the VMs launched from here on, if anybody."""
+        self.memory_room_mib = 0
+        """How much memory can be plugged into VMs with the probe guest that are launched from here on."""
         self.rules: Callable[[int], Sequence[Rule]] = lambda pairs: ()
         """What alters the messages to the vhost-user back ends made from here on, for NICs of that many pairs."""
         self.backend_programs: Mapping[str, Path] = {}
@@ -189,7 +191,9 @@ class Testbed:
         """
         backends = [backend(plan.pairs) for plan in plans]
         configs = tuple(self.nic_config(plan, i, backends[i]) for i, plan in enumerate(plans))
-        vm = self.launch(VmConfig(self.image, configs, memory_mib=PROBE_MEMORY_MIB))
+        vm = self.launch(
+            VmConfig(self.image, configs, memory_mib=PROBE_MEMORY_MIB, memory_room_mib=self.memory_room_mib)
+        )
         for plugged in backends:
             self._adopt(plugged, vm)
         memory = vm.guest_memory()

@@ -58,7 +58,7 @@ class NicConfig:
 class VmConfig:
     """A VM to launch. `memory_mib` is guest RAM; it is shared memory unless `shared_memory` is false.
 
-    `cpus` None: as few as the VMM allows for these NICs.
+    `cpus` None: as few as the VMM allows for these NICs. `memory_room_mib` is how much can be plugged later.
     """
 
     kernel: Path | None
@@ -68,6 +68,7 @@ class VmConfig:
     firmware: Path | None = None
     cpus: int | None = None
     memory_mib: int = 64
+    memory_room_mib: int = 0
     shared_memory: bool = True
     extra_args: tuple[str, ...] = ()
 
@@ -134,6 +135,10 @@ class Vm(ABC):
     @abstractmethod
     def remove_nic(self, nic_id: str) -> None:
         """Ask the guest to give up a NIC. The device goes once the guest ejects it."""
+
+    @abstractmethod
+    def plug_memory(self, mib: int) -> None:
+        """Add guest memory while it runs, a multiple of 128 MiB within `memory_room_mib`. The guest need not use it."""
 
     @abstractmethod
     def snapshot(self, folder: Path) -> None:

@@ -189,6 +189,9 @@ class CloudHypervisorVm(Vm):
     def remove_nic(self, nic_id: str) -> None:
         self.call("PUT", "vm.remove-device", {"id": nic_id})
 
+    def plug_memory(self, mib: int) -> None:
+        self.call("PUT", "vm.resize", {"desired_ram": self.config.memory_mib + mib << 20})
+
     def snapshot(self, folder: Path) -> None:
         self.call("PUT", "vm.snapshot", {"destination_url": f"file://{folder}"})
 
@@ -254,10 +257,11 @@ class CloudHypervisor(Vmm):
     def launch(self, config: VmConfig, launch: Launch) -> CloudHypervisorVm:
         files = Files.within(launch.workdir)
         shared = "on" if config.shared_memory else "off"
+        room = f",hotplug_size={config.memory_room_mib}M" if config.memory_room_mib else ""
         arguments = [
             *files.arguments(),
             *("--cpus", f"boot={self.cpus(config)}"),
-            *("--memory", f"size={config.memory_mib}M,shared={shared}"),
+            *("--memory", f"size={config.memory_mib}M,shared={shared}{room}"),
             *("--serial", f"socket={SERIAL}", "--console", "off"),
         ]
         if config.firmware is not None:

@@ -163,6 +163,13 @@ class QemuVm(Vm):
     def remove_nic(self, nic_id: str) -> None:
         self.call("device_del", id=nic_id)
 
+    def plug_memory(self, mib: int) -> None:
+        size = mib << 20
+        self.call(
+            "object-add", **{"qom-type": "memory-backend-memfd", "id": "more", "size": size, "share": True}
+        )
+        self.call("device_add", driver="pc-dimm", id="dimm", memdev="more")
+
     def await_reset(self) -> None:
         self._run(self._resets.get(), "resetting the machine", CALL_PATIENCE)
 
@@ -230,7 +237,7 @@ class Qemu(Vmm):
     def _launch(self, config: VmConfig, launch: Launch, *words: str) -> QemuVm:
         arguments = [
             *("-machine", MACHINE, "-accel", "tcg", "-cpu", "max", "-smp", str(self.cpus(config))),
-            *("-m", f"{config.memory_mib}M"),
+            *("-m", f"{config.memory_mib}M{self._room(config)}"),
             *("-object", self._memory(config)),
             *("-nodefaults", "-no-user-config", "-display", "none"),
             *("-device", "pcie-root-port,id=port0,chassis=1"),
@@ -269,6 +276,11 @@ class Qemu(Vmm):
     def saved_devices(self, snapshot: Path) -> dict[str, bytes]:
         found = sections((snapshot / STATE_FILE).read_bytes())
         return {f"{section.device}#{section.instance}": section.data for section in found}
+
+    @staticmethod
+    def _room(config: VmConfig) -> str:
+        most = config.memory_mib + config.memory_room_mib
+        return f",maxmem={most}M,slots=1" if config.memory_room_mib else ""
 
     @staticmethod
     def _memory(config: VmConfig) -> str:

@@ -12,7 +12,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from harness.host.vhost_user.messages import Kind
-from harness.host.vhost_user.rules import Deny, Drop, DropLast, Flip, Late, OnePairTooMany, Rule, Swap
+from harness.host.vhost_user.rules import (
+    Deny,
+    Drop,
+    DropLast,
+    DropLater,
+    Flip,
+    Late,
+    OnePairTooMany,
+    Rule,
+    Swap,
+)
 
 LATENESS = 1.0
 """Seconds by which `vhost-late` lags behind its answer."""
@@ -79,6 +89,12 @@ MUTANTS = (
         f"enables of pairs above the first are answered at once and arrive {LATENESS:.0f} s later",
         "acknowledging before the work is done",
         lambda pairs: [Late(Kind.SET_VRING_ENABLE, ring=r, delay=LATENESS) for r in range(2, 2 * pairs)],
+    ),
+    Mutant(
+        "vhost-forgets-memory",
+        "the table of guest memory reaches the back end once: memory that is plugged in later is unknown there",
+        "memory that the VMM plugs in and tells nobody of",
+        lambda pairs: [DropLater(Kind.SET_MEM_TABLE)],
     ),
     Mutant(
         "vhost-refuse",

@@ -59,6 +59,26 @@ class Drop(Match, Rule):
 
 
 @dataclass(eq=False)
+class DropLater(Drop):
+    """As Drop, but for the first that matches on a connection: what comes later is taken for a repetition."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._heard = False
+
+    def apply(self, entry: Entry, message: Message) -> Verdict | None:
+        """See Rule."""
+        if not self.strikes(entry):
+            return None
+        first, self._heard = not self._heard, True
+        return None if first else Verdict(None)
+
+    def restart(self) -> None:
+        """See Rule."""
+        self._heard = False
+
+
+@dataclass(eq=False)
 class Deny(Match, Rule):
     """The back end never hears of it, and the VMM is told that the back end refused."""
 

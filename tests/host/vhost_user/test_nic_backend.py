@@ -23,6 +23,8 @@ from .frontend import FrontEnd
 NO_PID = 0
 FRAMES = [flow.frame(bytes(6), number) for number, flow in enumerate(flows(64))]
 
+OF_COUNTS = [m for m in MUTANTS if m.name != "vhost-forgets-memory"]
+
 
 @pytest.fixture
 def port(folder: Path) -> Iterator[VhostUser]:
@@ -148,7 +150,7 @@ def test_rules_alter_what_arrives(folder: Path) -> None:
     assert (view.count, view.pairs) == (2, frozenset({0}))
 
 
-@pytest.mark.parametrize("rules", [m.rules for m in MUTANTS], ids=[m.name for m in MUTANTS])
+@pytest.mark.parametrize("rules", [m.rules for m in OF_COUNTS], ids=[m.name for m in OF_COUNTS])
 def test_every_mutant_shows_at_some_count(folder: Path, rules: Callable[[int], list[Rule]]) -> None:
     port = VhostUser(folder, Offer(4), rules=rules(4))
     front = FrontEnd.connect(port.attachment.path)

@@ -14,7 +14,17 @@ from harness.host.vhost_user.endpoints import Connect, Listen
 from harness.host.vhost_user.log import EnableChange, Sender
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user.proxy import Proxy
-from harness.host.vhost_user.rules import Deny, Drop, DropLast, Flip, Late, OnePairTooMany, Rule, Swap
+from harness.host.vhost_user.rules import (
+    Deny,
+    Drop,
+    DropLast,
+    DropLater,
+    Flip,
+    Late,
+    OnePairTooMany,
+    Rule,
+    Swap,
+)
 
 from .frontend import FrontEnd
 
@@ -57,6 +67,13 @@ def test_drop_the_nth(mutate: Mutate) -> None:
     backend, front, _ = mutate(Drop(ENABLE, nth=3))
     front.set_pairs(4)
     assert backend.enabled_rings() == rings(0, 1, 3, 4, 5, 6, 7)
+
+
+def test_drop_all_but_the_first(mutate: Mutate) -> None:
+    backend, front, _ = mutate(DropLater(ENABLE, ring=2))
+    front.enable(2)
+    front.enable(2, False)
+    assert backend.enabled_rings() == rings(2)
 
 
 def test_drop_without_replies(mutate: Mutate) -> None:

@@ -1,0 +1,34 @@
+"""Guest memory that is plugged in while vhost-user runs: the back end is told of it, and all else stays as it is."""
+
+import pytest
+
+from harness.host.flows import flows
+from harness.host.vhost_user.backend import Backend
+from harness.nic import Nic
+from harness.requirements import requirement
+from harness.testbed import NicPlan, Testbed
+
+pytestmark = pytest.mark.backends("vhost-user")
+MORE_MIB = 128
+
+
+@pytest.fixture
+def nic(testbed: Testbed, driver: str, backend: str) -> Nic:
+    """As everywhere, in a VM with room for more memory."""
+    testbed.memory_room_mib = MORE_MIB
+    return testbed.nic(NicPlan(), driver, backend)
+
+
+@requirement("VU-22", "NET-MQ-05")
+def test_back_end_is_told_of_memory_and_keeps_the_count(nic: Nic, end: Backend) -> None:
+    """The new region reaches the back end; frames land where they did, and the next command works."""
+    assert nic.set_pairs(2)
+    nic.vm.plug_memory(MORE_MIB)
+    end.wait(
+        "to be told of the memory", lambda b: MORE_MIB << 20 in (r.size for r in b.memory_regions), within=5
+    )
+    assert nic.receive(flows(64)).pairs == nic.host().pairs == {0, 1}
+    assert nic.set_pairs(3)
+    landed = nic.receive(flows(64))
+    assert landed.whole, landed
+    assert landed.pairs == {0, 1, 2}, landed
