@@ -147,5 +147,5 @@ def in_one_line(run: Run, lines: Sequence[Headline]) -> str:
         passes = "passes" if torn == 1 else "pass"
         parts.append(f"{torn} {passes} although witnesses disagree")
     if new := sum(line.new for line in lines):
-        parts.append(f"{new} of them new")
+        parts.append("all of that new" if new == len(lines) else f"{new} of them new")
     return ", ".join(parts)
