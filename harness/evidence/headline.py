@@ -12,7 +12,7 @@ from harness.evidence.coverage import JUDGED
 from harness.evidence.fold import Cell, cell_of, natural, split_id
 from harness.evidence.history import History, Since
 from harness.evidence.register import Force, Register
-from harness.evidence.results import Result, Run, Verdict
+from harness.evidence.results import PairRow, Result, Run, Verdict
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,35 @@ class Headline:
 
     @property
     def reason(self) -> str:
-        """The first failure's reason, without Python's ways of writing sets and names."""
+        """What its witnesses say where they disagree, and its reason, without Python's ways of writing sets."""
         text = re.sub(r"frozenset\((\{[^{}]*\})?\)", lambda match: match[1] or "{}", self.first.reason)
-        return re.sub(r"<(\w+\.\w+): [^<>]*>", r"\1", text)
+        text = re.sub(r"<(\w+\.\w+): [^<>]*>", r"\1", text)
+        seen = contradiction(self.first.witnesses)
+        return " · ".join(part for part in (seen, text) if part)
+
+
+def contradiction(rows: Sequence[PairRow]) -> str:
+    """What the witnesses of one NIC say of its pairs, in words; empty where they agree, and for several NICs."""
+    if len({row.pair for row in rows}) < len(rows):
+        return ""
+    guest = [row.pair for row in rows if row.guest]
+    host = [row.pair for row in rows if row.host]
+    frames = [row.pair for row in rows if row.frames]
+    told = any(row.host is not None for row in rows)
+    if not rows or (set(frames) <= set(guest) and (not told or host == guest)):
+        return ""
+    parts = [f"guest told {_named(guest)}"]
+    parts += [f"host holds {_named(host)}"] if told else []
+    parts += [f"frames on {_named(frames)}"] if frames else []
+    return ", ".join(parts)
+
+
+def _named(pairs: Sequence[int]) -> str:
+    if not pairs:
+        return "no pair"
+    if len(pairs) > 2 and list(pairs) == list(range(pairs[0], pairs[-1] + 1)):
+        return f"pairs {pairs[0]} to {pairs[-1]}"
+    return f"pair{'s' * (len(pairs) > 1)} {', '.join(map(str, pairs))}"
 
 
 def headlines(run: Run, register: Register, history: History) -> list[Headline]:
@@ -121,5 +147,5 @@ def in_one_line(run: Run, lines: Sequence[Headline]) -> str:
         passes = "passes" if torn == 1 else "pass"
         parts.append(f"{torn} {passes} although witnesses disagree")
     if new := sum(line.new for line in lines):
-        parts.append(f"{new} of them new")
+        parts.append("all of that new" if new == len(lines) else f"{new} of them new")
     return ", ".join(parts)

@@ -126,8 +126,8 @@ class Judge:
         """Keep what is left of a failed test; the folder."""
         files = {
             "failure.txt": result.details,
-            "pairs.txt": pairs_table(result.witnesses),
-            "timeline.txt": text(result.timeline),
+            "pairs.txt": pairs_table(result.witnesses) + "\n",
+            "timeline.txt": text(result.timeline) + "\n",
             "rerun.sh": result.rerun + "\n",
             "result.json": msgspec.json.format(msgspec.json.encode(result), indent=1),
             **remains(testbed, memory=self._full),
