@@ -1,18 +1,24 @@
-"""What tests of all parts share: the reference VMM, where it is installed, and the probe guest's image."""
+"""What tests of all parts share: the reference VMM, where it is installed, the probe guest's image, a network."""
 
 from __future__ import annotations
 
+import ctypes
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness.errors import Unavailable
 from harness.guest.probe.image import build_image
+from harness.host import namespace, tun
 from harness.vmm.base import Vmm
 from harness.vmm.find import QEMU_PROGRAM, identify
 
 pytest_plugins = ("pytester",)
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +42,21 @@ def image(cache: Path) -> Path:
         return build_image(cache)
     except Unavailable as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def own_network() -> Iterator[None]:
+    """This process sees no network but its own while a module lasts. Other modules may need the one outside."""
+    if not os.access(tun.DEVICE, os.R_OK | os.W_OK):
+        pytest.skip(f"no permission for {tun.DEVICE}: run with sudo")
+    outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    try:
+        namespace.enter()
+    except Unavailable as error:
+        os.close(outside)
+        pytest.skip(str(error))
+    yield
+    # the mount namespace cannot be left where another thread shares it: /sys stays as it is until the next entry
+    assert _libc.setns(outside, 0) == 0, os.strerror(ctypes.get_errno())
+    os.close(outside)
+    namespace._entered = False

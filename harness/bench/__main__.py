@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from harness.bench import Figures, linux, probe, snapshot
+from harness.bench import Figures, lab, linux, probe, snapshot
 from harness.errors import HarnessError
 from harness.host import namespace
 from harness.scratch import Scratch
@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     instead = parser.add_mutually_exclusive_group()
     for option, figures_of, text in (
         ("--linux", linux, "measure Linux guests instead: minutes, and it needs the network"),
+        ("--lab", lab, "measure the lab instead: it is ended first, and stays up afterwards"),
         ("--snapshot", snapshot, "measure cycles of snapshot and restore instead"),
     ):
         instead.add_argument(

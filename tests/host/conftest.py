@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -10,30 +9,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from harness.errors import Unavailable
-from harness.host import namespace, tun
+from harness.host import tun
 from harness.host.tap import Tap
 
-_libc = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def own_network() -> Iterator[None]:
-    """This process sees no network but its own while a module lasts. Other modules may need the one outside."""
-    if not os.access(tun.DEVICE, os.R_OK | os.W_OK):
-        pytest.skip(f"no permission for {tun.DEVICE}: run with sudo")
-    outside = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    try:
-        namespace.enter()
-    except Unavailable as error:
-        os.close(outside)
-        pytest.skip(str(error))
-    yield
-    # the mount namespace cannot be left where another thread shares it: /sys stays as it is until the next entry
-    assert _libc.setns(outside, 0) == 0, os.strerror(ctypes.get_errno())
-    os.close(outside)
-    namespace._entered = False
 
 
 @pytest.fixture
