@@ -24,8 +24,7 @@ from harness.vmm.base import NicConfig, Vm, VmConfig
 IDLE = 4
 """Guests that are kept for a later test: the usual NIC on each build of a usual run."""
 SPARE_MIB = 2048
-"""None is kept where the host has less memory left: QEMU takes 230 MiB for one, up to 900 once much of the guest's
-code was translated, and each worker keeps its own."""
+"""None is kept where the host has less memory left: QEMU takes 230 to 320 MiB for one, and each worker keeps some."""
 
 FIRST_NETWORK = IPv4Address("10.99.0.0")
 

@@ -177,14 +177,19 @@ class Keeper:
             patience = self._limits.silence if self._facts else self._limits.boot
             if self._phase != "fetching" and silent > patience * PACE:
                 self._finish(f"the lab has not answered for {silent:.0f} s ({self._phase})")
-            if self._phase == "booting" and (said := self._last_words()).startswith(FAILED):
-                self._finish(f"the lab cannot start: {said.removeprefix(FAILED)}")
+            if self._phase == "booting" and (why := self._own_failure()):
+                self._finish(f"the lab cannot start: {why}")
             if self._facts:
                 self._agent.write(Frame(0, Kind.PING).packed())
             if now - self._used > self._limits.idle:
                 self._finish("")
             for writer in self._clients.values():
                 self._pass_on(writer, frame(0, Kind.STATUS, self._status()))
+
+    def _own_failure(self) -> str:
+        """What the machine itself says that keeps it from starting; the kernel may have had words after it."""
+        said = self._place.console_tail().splitlines()
+        return next((line.removeprefix(FAILED) for line in said if line.startswith(FAILED)), "")
 
     def _last_words(self) -> str:
         return self._place.console_tail(1)

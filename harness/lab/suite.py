@@ -34,7 +34,12 @@ LAST_WORDS = 2000
 """Characters of a session's output that are shown if it ends where it should not."""
 
 LOST = (Unavailable, DeadlineExceeded)
-"""Errors after which the lab is not used any more."""
+"""Errors after which the lab is not used any more, but for SessionGone."""
+
+
+class SessionGone(Unavailable):
+    """The session in the lab ended over a test, or hangs in it. The lab is there, and the next test gets a new one."""
+
 
 _numbers = itertools.count()
 
@@ -81,7 +86,8 @@ class LabSuite:
     def run(self, item: pytest.Item) -> Iterator[pytest.TestReport]:
         """Run one test there; its reports, as they come. `open` it first.
 
-        Raises Unavailable or DeadlineExceeded if the lab is lost over it, and at every later call.
+        Raises SessionGone if it cost the session; Unavailable or DeadlineExceeded if the lab is lost over it, and at
+        every later call.
         """
         if self.lost:
             raise Unavailable(self.lost)
@@ -97,6 +103,7 @@ class LabSuite:
         """End the session there. The lab stays up."""
         if self._connection is not None:
             self._connection.close()
+            self._connection = None
         shutil.rmtree(self._evidence, ignore_errors=True)
 
     @contextmanager
@@ -104,11 +111,9 @@ class LabSuite:
         """Remember why the lab was lost, if it is; hang up, whatever it is that breaks off."""
         try:
             yield
-        except LOST as error:
-            self.lost = str(error)
-            self.close()
-            raise
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, LOST) and not isinstance(error, SessionGone):
+                self.lost = str(error)
             self.close()
             raise
 
@@ -117,6 +122,8 @@ class LabSuite:
 
     def _begin_session(self) -> None:
         self._evidence.mkdir()
+        self._lines.clear()
+        self._output = ""
         root, inifile = self._config.rootpath, self._config.inipath
         options = {name: getattr(self._config.option, name, None) for name in PASSED_ON}
         programs = [vmm.path for vmm in (*self._session.vmms, *self._session.legacy)]
@@ -131,7 +138,10 @@ class LabSuite:
             inifile=None if inifile is None else str(inifile),
         )
         self._order(task)
-        next(self._answers())
+        try:
+            next(self._answers())
+        except SessionGone as error:
+            raise LabGone(str(error)) from None
 
     def _packed_session(self) -> bytes:
         """The session, as the lab is to see it: everything works there, and evidence goes where it can be written."""
@@ -151,7 +161,7 @@ class LabSuite:
         return report
 
     def _answers(self) -> Iterator[dict[str, Any]]:
-        """What the session says, as it comes. Raises LabGone when it ends, DeadlineExceeded if it says nothing."""
+        """What the session says, as it comes. Raises SessionGone when it ends, or says nothing for TEST_SECONDS."""
         deadline = Deadline(TEST_SECONDS)
         while True:
             while b"\n" in self._lines:
@@ -164,14 +174,14 @@ class LabSuite:
             elif message.kind in (Kind.OUTPUT, Kind.ERRORS):
                 self._output = (self._output + message.payload.decode(errors="replace"))[-LAST_WORDS:]
             elif message.kind is Kind.EXIT:
-                raise LabGone(
+                raise SessionGone(
                     f"the session in the lab ended (exit status {message.holds(int)}); its last words:\n"
                     f"{self._output.strip() or '(none)'}"
                 )
             elif deadline.expired():
-                raise DeadlineExceeded(
-                    f"waited {deadline.seconds:.0f} s for a test in the lab to end; its console's last lines:\n"
-                    f"{self._lab.place.console_tail()}"
+                raise SessionGone(
+                    f"waited {deadline.seconds:.0f} s for a test in the lab to end; the session's last words:\n"
+                    f"{self._output.strip() or '(none)'}\nthe console's last lines:\n{self._lab.place.console_tail()}"
                 )
 
     def _bring_evidence(self) -> None:

@@ -107,7 +107,8 @@ class SerialPort:
         if not data:
             self._settle(f"the suite awaited {awaiting}")
             raise GuestError(
-                f"the serial port closed while {awaiting} was awaited; it had said: {self.tail(5)!r}"
+                f"the VMM closed the serial port while the suite awaited {awaiting} (did the guest reset?); "
+                f"it had said: {self.tail(5)!r}"
             )
         self._keep(data)
 

@@ -117,7 +117,8 @@ def test_machine_that_ends_is_told_with_its_console(make_lab: MakeLab) -> None:
 
 def test_machine_that_says_that_it_cannot_is_believed(make_lab: MakeLab) -> None:
     words = "lab failed: the kernel does not load its module kvm_amd"
-    lab = make_lab("sh", "-c", f"echo '{words}' >> @CONSOLE@; exec sleep 1000")
+    later = "random: crng init done"
+    lab = make_lab("sh", "-c", f"printf '{words}\\n{later}\\n' >> @CONSOLE@; exec sleep 1000")
     lab.start()
     with pytest.raises(LabGone, match="the lab cannot start: the kernel does not load its module kvm_amd"):
         lab.await_ready()

@@ -20,6 +20,7 @@ from tests.vmm.fakes import make_fake
 # What runs in the lab is told apart by the processes: the agent's children have no pytest above them
 TESTS = """
 import os
+import signal
 import pytest
 from harness.requirements import requirement
 
@@ -42,6 +43,13 @@ def test_red_there(testbed, driver, backend):
 def test_lethal(testbed, driver, backend):
     if "lethal" in os.environ:
         os._exit(9)
+    if "hangs" in os.environ:
+        print("it has begun", flush=True)
+        signal.pause()
+
+@pytest.mark.needs("snapshot")
+def test_thereafter(testbed, driver, backend):
+    assert "harness.lab.agent" in above()
 """
 NO_IMAGE = """
 from harness import session
@@ -92,10 +100,11 @@ def test_verdicts_of_both_places_are_in_one_matrix(suite: Suite, lab: Lab, worke
         "test_there[probe-tap]": "pass",
         "test_red_there[probe-tap]": "fail",
         "test_lethal[probe-tap]": "pass",
+        "test_thereafter[probe-tap]": "pass",
     }
     assert "it ran in the lab" in ran.out
     said = " ".join(ran.out.split())  # lines are as wide as the terminal
-    assert "3 ran in the lab (Linux" in said
+    assert "4 ran in the lab (Linux" in said
     assert "which stays up: ci/lab down ends it" in said
     status = lab.status()
     assert status is not None
@@ -105,7 +114,7 @@ def test_verdicts_of_both_places_are_in_one_matrix(suite: Suite, lab: Lab, worke
 def test_lab_is_left_alone_where_it_is_not_wanted(suite: Suite) -> None:
     ran = suite.run("--lab", "never")
     skipped = [r for r in suite.results["results"] if r["verdict"] == "skip"]
-    assert len(skipped) == 3
+    assert len(skipped) == 4
     assert all("or give --lab auto" in r["reason"] for r in skipped)
     assert ran.code == 0
 
@@ -121,10 +130,25 @@ def test_lab_that_does_not_come_up_is_a_skip_with_its_reason(suite: Suite, tmp_p
     assert "there is no lab: the lab has not answered for" in reasons.pop()
 
 
-def test_session_that_dies_in_the_lab_costs_its_test_an_error(suite: Suite, lab: Lab) -> None:
+def test_session_that_dies_in_the_lab_costs_its_test_alone(suite: Suite, lab: Lab) -> None:
+    assert reason_of_the_error(suite, lab, "lethal").startswith(
+        "the session in the lab ended (exit status 9)"
+    )
+
+
+def test_session_that_hangs_in_the_lab_costs_its_test_alone(suite: Suite, lab: Lab) -> None:
+    with (suite.folder / "conftest.py").open("a") as conftest:
+        conftest.write("from harness.lab import suite\nsuite.TEST_SECONDS = 5\n")
+    reason = reason_of_the_error(suite, lab, "hangs")
+    assert reason.startswith("waited 5 s for a test in the lab to end")
+
+
+def reason_of_the_error(suite: Suite, lab: Lab, fault: str) -> str:
+    """Why the lethal test ended in an error. The one after it has a session of its own there."""
     lab.start()
     lab.await_ready()
-    suite.execute(suite.command("--lab", "auto", "-k", "test_lethal or test_here", builds=None), lethal="1")
-    assert suite.verdicts == {"test_here[probe-tap]": "pass", "test_lethal[probe-tap]": "error"}
+    command = suite.command("--lab", "auto", "-k", "test_lethal or test_thereafter")
+    suite.execute(command, **{fault: "1"})
+    assert suite.verdicts == {"test_lethal[probe-tap]": "error", "test_thereafter[probe-tap]": "pass"}
     (record,) = [r for r in suite.results["results"] if r["verdict"] == "error"]
-    assert record["reason"].startswith("the session in the lab ended (exit status 9)")
+    return str(record["reason"])

@@ -153,5 +153,7 @@ def test_vmm_that_dies_in_a_batch_is_named(line: Line, machine: Machine) -> None
 def test_closed_line_of_a_living_vmm_is_named(line: Line, machine: Machine) -> None:
     monitor = greeted(line, machine)
     line.far.shutdown(socket.SHUT_WR)
-    with pytest.raises(GuestError, match=r"serial port closed while a batch of 1 operations was awaited"):
+    with pytest.raises(
+        GuestError, match=r"closed the serial port while the suite awaited a batch of 1 operations"
+    ):
         monitor.run([read(4, 0)])
