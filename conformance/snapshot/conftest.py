@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from harness.host.flows import flows
-from harness.lifecycle import Snapshot, count_fields, require_room, restore, save
+from harness.lifecycle import Snapshot, count_fields, require_room, restore, save, snapshot_folders
 from harness.nic import Nic
 from harness.testbed import PROBE_MEMORY_MIB, NicPlan, Testbed
 from harness.vmm.base import Vmm
 
 
+@pytest.fixture
+def cleared() -> Iterator[list[Path]]:
+    """Folders of testbeds: once these are gone, no snapshot is left, however the test ended."""
+    folders: list[Path] = []
+    yield folders
+    left = [snapshot for folder in folders for snapshot in snapshot_folders(folder)]
+    assert not left
+
+
 @pytest.fixture(autouse=True)
-def room(testbed: Testbed) -> None:
-    """Twice the guest's memory is free for snapshots."""
+def room(cleared: list[Path], testbed: Testbed) -> None:
+    """Twice the guest's memory is free for snapshots, and nothing of them will be left."""
     require_room(testbed.folder, PROBE_MEMORY_MIB)
+    cleared.append(testbed.folder)
 
 
 @pytest.fixture

@@ -11,15 +11,18 @@ from harness.lifecycle.saving import (
     require_room,
     restore,
     save,
+    save_and_go_on,
     save_and_restore,
     save_paused,
+    snapshot_folders,
 )
-from harness.lifecycle.transitions import TRANSITIONS, Effect, Transition
+from harness.lifecycle.transitions import PLUGGED_AGAIN, TRANSITIONS, Effect, Transition, check_count
 
 __all__ = [
     "DAMAGES",
     "NUMBERS",
     "OTHERS",
+    "PLUGGED_AGAIN",
     "TRANSITIONS",
     "CutLine",
     "Damage",
@@ -29,6 +32,7 @@ __all__ = [
     "attempt",
     "check",
     "check_all_active",
+    "check_count",
     "check_safe",
     "count_fields",
     "destination",
@@ -38,6 +42,8 @@ __all__ = [
     "restore",
     "rewrite_count",
     "save",
+    "save_and_go_on",
     "save_and_restore",
     "save_paused",
+    "snapshot_folders",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from harness.guest.memory import GuestMemory
+from harness.guest.probe.bus import Bus
 from harness.guest.probe.driver import ProbeDriver
 from harness.guest.probe.monitor import Monitor
 from harness.nic import Nic
@@ -25,6 +27,12 @@ def monitor_of(bed: Testbed, vm: Vm) -> Monitor:
     bed.on_close(memory.close)
     monitor.memory = memory
     return monitor
+
+
+def let_go(bus: Bus) -> None:
+    """Unmap the memory of a guest that is no more: mapped, it would stay allocated until the test ends."""
+    if isinstance(bus.memory, GuestMemory):
+        bus.memory.close()
 
 
 def neighbours(bed: Testbed, nic: Nic) -> list[Nic]:

@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.errors import Unavailable, VmmError
+from harness.errors import HarnessError, Unavailable, VmmError
 from harness.guest.probe.net import DriverMemory
 from harness.host.syscalls.conditions import RESUMED
 from harness.host.tap import HandedTap
-from harness.lifecycle.guest import monitor_of, neighbours, probe_driver
+from harness.lifecycle.guest import let_go, monitor_of, neighbours, probe_driver
 from harness.nic import Nic
 from harness.testbed import Testbed
 from harness.vmm.base import Launch, TapByFds, VmConfig, Vmm
+
+FOLDER = "snapshot"
+"""How the names of folders begin in which snapshots lie."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,22 @@ class Snapshot:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+MOST = 2
+"""How much a test may have on the disk at a time, in sizes of its guest's memory."""
+
+
 def require_room(folder: Path, memory_mib: int) -> None:
-    """Raise Unavailable unless twice the guest's memory is free where `folder` is."""
-    free, needed = shutil.disk_usage(folder).free >> 20, 2 * memory_mib
+    """Raise Unavailable unless MOST times the guest's memory is free where `folder` is."""
+    free, needed = shutil.disk_usage(folder).free >> 20, MOST * memory_mib
     if free < needed:
         raise Unavailable(
             f"snapshots need {needed} MiB in {folder}, and {free} MiB are free: make room, or point TMPDIR elsewhere"
         )
+
+
+def snapshot_folders(folder: Path) -> list[Path]:
+    """The snapshots that lie in a testbed's folder."""
+    return list(folder.glob(f"{FOLDER}*"))
 
 
 def save(bed: Testbed, nic: Nic) -> Snapshot:
@@ -46,8 +58,16 @@ def save(bed: Testbed, nic: Nic) -> Snapshot:
 
 
 def save_paused(bed: Testbed, nic: Nic) -> Snapshot:
-    """Write a snapshot of a VM that is paused. It is removed with the testbed, if not before."""
-    folder = bed.fresh_folder("snapshot")
+    """Write a snapshot of a VM that is paused. It is removed with the testbed, if not before.
+
+    Raises HarnessError for one more than a test may keep: what it was granted is room for MOST.
+    """
+    kept = snapshot_folders(bed.folder)
+    if len(kept) >= MOST:
+        raise HarnessError(
+            f"{len(kept)} snapshots lie in {bed.folder}: discard one before another is written"
+        )
+    folder = bed.fresh_folder(FOLDER)
     snapshot = Snapshot(folder, nic.vm.config, knowledge(bed, nic))
     bed.on_close(snapshot.discard)
     nic.vm.snapshot(folder)
@@ -116,9 +136,11 @@ def carry_over(bed: Testbed, nic: Nic, drivers: Mapping[str, DriverMemory]) -> N
     """Let the drivers of the NIC's VM go on where they were."""
     if (supervisor := nic.vm.process.supervisor) is not None:
         supervisor.mark(RESUMED)
+    before = probe_driver(nic).net.bus
     monitor = monitor_of(bed, nic.vm)
     for each in neighbours(bed, nic):
         probe_driver(each).carry_over(monitor, drivers[each.config.id])
+    let_go(before)
 
 
 def save_and_restore(bed: Testbed, nic: Nic) -> None:
@@ -126,3 +148,9 @@ def save_and_restore(bed: Testbed, nic: Nic) -> None:
     snapshot = save(bed, nic)
     restore(bed, nic, snapshot)
     snapshot.discard()
+
+
+def save_and_go_on(bed: Testbed, nic: Nic) -> None:
+    """The VM is saved and goes on in its own process; nothing of the snapshot is kept."""
+    save(bed, nic).discard()
+    nic.vm.resume()

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 from harness.guest.probe.bus import port_out
+from harness.guest.probe.ejection import eject
 from harness.guest.probe.monitor import Monitor
-from harness.lifecycle.guest import monitor_of, neighbours, probe_driver
+from harness.lifecycle.checks import check, check_all_active
+from harness.lifecycle.guest import let_go, monitor_of, neighbours, probe_driver
 from harness.lifecycle.migration import migrate
-from harness.lifecycle.saving import save_and_restore
+from harness.lifecycle.records import count_fields, rewrite_count
+from harness.lifecycle.saving import restore, save, save_and_restore
 from harness.nic import Nic
 from harness.testbed import Testbed
 
@@ -26,26 +29,57 @@ class Effect(Enum):
     """What a transition does to the count."""
 
     KEEPS = "the count stays"
+    RECORDED = "the count is what the snapshot recorded"
     ONE = "back to one pair"
+    ALL = "all pairs, whatever the driver had asked for"
 
 
 @dataclass(frozen=True)
 class Transition:
-    """A named step in a device's life. `need` is what the host must be able to do (see Capabilities), if anything."""
+    """A named step in a device's life.
+
+    `need` is what the host must be able to do (see Capabilities), if anything; `only_on` the one kind of VMM that
+    knows it, if so.
+    """
 
     name: str
     effect: Effect
     run: Callable[[Testbed, Nic], None]
     need: str | None = None
+    only_on: str | None = None
 
-    def expected(self, count: int) -> int:
-        """The count after it, from the count before."""
-        return count if self.effect is Effect.KEEPS else 1
+    def expected(self, count: int | None) -> int | None:
+        """The count after it, from the count before. None: all pairs, whatever the driver had asked for."""
+        match self.effect:
+            case Effect.KEEPS | Effect.RECORDED:
+                return count
+            case Effect.ONE:
+                return 1
+            case Effect.ALL:
+                return None
+
+
+def check_count(nic: Nic, count: int | None) -> None:
+    """The invariant after a transition, for what it is expected to leave: see Transition.expected."""
+    if count is None:
+        check_all_active(nic)
+    else:
+        check(nic, count)
 
 
 def reset_device(bed: Testbed, nic: Nic) -> None:
     """The driver resets the device and starts it anew."""
     nic.reset()
+
+
+def unbind_and_bind(bed: Testbed, nic: Nic) -> None:
+    """The driver gives the device up; another of the same kind looks for it and starts it."""
+    driver = probe_driver(nic)
+    driver.net.reset()
+    driver.net.device.release()
+    driver.begin_anew(driver.net.bus)
+    bed.journal.add("guest", "the driver was unbound and bound again")
+    nic.start()
 
 
 def pause_and_resume(bed: Testbed, nic: Nic) -> None:
@@ -69,21 +103,76 @@ def reboot_by_guest(bed: Testbed, nic: Nic) -> None:
     _after_reset(bed, nic, "the guest reset the machine")
 
 
+def shut_down_and_boot(bed: Testbed, nic: Nic) -> None:
+    """The VM is ended, and booted again by the same VMM."""
+    nic.vm.shut_down_and_boot()
+    _after_reset(bed, nic, "the VMM shut the VM down and booted it")
+
+
 def _after_reset(bed: Testbed, nic: Nic, told: str) -> None:
+    before = probe_driver(nic).net.bus
     nic.vm.await_reset()
     monitor = monitor_of(bed, nic.vm)
     bed.journal.add("vmm", told)
     for each in neighbours(bed, nic):
         probe_driver(each).begin_anew(monitor)
         each.start()
+    let_go(before)
 
 
+def back_to_a_snapshot(bed: Testbed, nic: Nic) -> None:
+    """The VM is saved, goes on to another count, and is ended; the snapshot is restored."""
+    snapshot = save(bed, nic)
+    nic.vm.resume()
+    assert nic.set_pairs(nic.max_pairs + 1 - len(nic.driver.believed_pairs))
+    restore(bed, nic, snapshot)
+    snapshot.discard()
+
+
+def restore_without_a_count(bed: Testbed, nic: Nic) -> None:
+    """The VM is saved and restored as builds did that recorded no count."""
+    asked = len(nic.driver.believed_pairs)
+    fields = count_fields(bed, nic)
+    assert nic.set_pairs(asked)
+    snapshot = save(bed, nic)
+    rewrite_count(snapshot, nic, fields, None)
+    restore(bed, nic, snapshot)
+    snapshot.discard()
+
+
+def plug_again(bed: Testbed, nic: Nic) -> None:
+    """The NIC is removed from the running VM, its driver gone before, and plugged in again."""
+    driver = probe_driver(nic)
+    driver.net.reset()
+    nic.vm.remove_nic(nic.config.id)
+    eject(driver.net.bus)
+    nic.vm.await_removal(nic.config.id)
+    bed.journal.add("vmm", "the NIC was removed")
+    nic.vm.add_nic(nic.config)
+    driver.begin_anew(driver.net.bus)
+    nic.start()
+
+
+ONLY_CLOUD_HYPERVISOR = "cloud-hypervisor"
 TRANSITIONS = (
     Transition("device-reset", Effect.ONE, reset_device),
+    Transition("unbind-and-bind", Effect.ONE, unbind_and_bind),
     Transition("guest-reboot", Effect.ONE, reboot_by_guest),
     Transition("vmm-reboot", Effect.ONE, reboot_by_vmm),
+    Transition("shut-down-and-boot", Effect.ONE, shut_down_and_boot, only_on=ONLY_CLOUD_HYPERVISOR),
     Transition("pause-and-resume", Effect.KEEPS, pause_and_resume),
     Transition("snapshot-and-restore", Effect.KEEPS, save_and_restore, need="snapshot"),
+    Transition("back-to-a-snapshot", Effect.RECORDED, back_to_a_snapshot, need="snapshot"),
+    Transition(
+        "restore-without-a-count",
+        Effect.ALL,
+        restore_without_a_count,
+        need="snapshot",
+        only_on=ONLY_CLOUD_HYPERVISOR,
+    ),
     Transition("live-migration", Effect.KEEPS, migrate, need="snapshot"),
 )
-"""The transitions that every VMM knows."""
+"""The transitions of a NIC that the VM has from its start on."""
+
+PLUGGED_AGAIN = Transition("removal-and-hot-plug", Effect.ONE, plug_again)
+"""For a NIC that was plugged in: VMMs do not let go of every NIC that was there from the start."""

@@ -141,6 +141,14 @@ class Vm(ABC):
         """Add guest memory while it runs, a multiple of 128 MiB within `memory_room_mib`. The guest need not use it."""
 
     @abstractmethod
+    def await_removal(self, nic_id: str) -> None:
+        """After the guest ejected a NIC: wait until the VMM has let go of it and of what it was plugged into."""
+
+    @abstractmethod
+    def shut_down_and_boot(self) -> None:
+        """End the VM within its VMM, and boot it again from its configuration (see `await_reset`)."""
+
+    @abstractmethod
     def snapshot(self, folder: Path) -> None:
         """Write a paused VM's state into an empty, existing folder."""
 

@@ -192,6 +192,17 @@ class CloudHypervisorVm(Vm):
     def plug_memory(self, mib: int) -> None:
         self.call("PUT", "vm.resize", {"desired_ram": self.config.memory_mib + mib << 20})
 
+    def await_removal(self, nic_id: str) -> None:
+        wait_until(
+            f"{self.vmm.name} to let go of {nic_id}",
+            lambda: all(net["id"] != nic_id for net in self.info()["config"].get("net") or ()),
+            within=CALL_PATIENCE,
+        )
+
+    def shut_down_and_boot(self) -> None:
+        self.call("PUT", "vm.shutdown")
+        self.call("PUT", "vm.boot")
+
     def snapshot(self, folder: Path) -> None:
         self.call("PUT", "vm.snapshot", {"destination_url": f"file://{folder}"})
 

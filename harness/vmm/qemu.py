@@ -173,6 +173,17 @@ class QemuVm(Vm):
         )
         self.call("device_add", driver="pc-dimm", id="dimm", memdev="more")
 
+    def await_removal(self, nic_id: str) -> None:
+        wait_until(
+            f"{self.vmm.name} to let go of {nic_id}",
+            lambda: f"'{nic_id}'" not in str(self.call("query-pci")),
+            within=CALL_PATIENCE,
+        )
+        self.call("netdev_del", id=f"{nic_id}-backend")
+
+    def shut_down_and_boot(self) -> None:
+        self.vmm.require(False, "it ends with its VM")
+
     def await_reset(self) -> None:
         self._run(self._resets.get(), "resetting the machine", CALL_PATIENCE)
 

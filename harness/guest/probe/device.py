@@ -75,6 +75,10 @@ class VirtioDevice:
         bus.run([map_registers(region.address, max(region.length, 1)) for region in high])
         self._doorbells: dict[int, int] = {}
 
+    def release(self) -> None:
+        """Take the right to reach memory from the function, as an operating system does that unbinds a driver."""
+        pci.write_config(self.bus, self.function, pci.COMMAND, 2, pci.COMMAND_MEMORY | pci.COMMAND_NO_INTX)
+
     def at(self, structure: Structure, offset: int) -> int:
         """Guest-physical address of a register."""
         return self.regions[structure].address + offset
