@@ -18,7 +18,7 @@ def test_a_third_snapshot_is_refused(tmp_path: Path) -> None:
         (tmp_path / f"snapshot{number}").mkdir()
     bed: Any = SimpleNamespace(folder=tmp_path)
     nic: Any = SimpleNamespace(vm=SimpleNamespace(pause=lambda: None))
-    with pytest.raises(HarnessError, match="2 snapshots lie in .* discard one"):
+    with pytest.raises(HarnessError, match=r"2 snapshots lie in .*: discard one"):
         save(bed, nic)
     assert len(snapshot_folders(tmp_path)) == 2
 
