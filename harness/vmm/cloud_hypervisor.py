@@ -35,6 +35,8 @@ from harness.vmm.serial import SerialPort
 
 START_PATIENCE = 10.0
 CALL_PATIENCE = 20.0
+TRIPLE_FAULT = "triple-fault"
+"""In the line of the log that says why a VM was reset although nobody asked for it."""
 
 
 def net_option(nic: NicConfig) -> str:
@@ -66,7 +68,7 @@ class CloudHypervisorVm(Vm):
             timeout=CALL_PATIENCE * PACE,
         )
         connection = self._await_start(vmm, process, files.serial)
-        super().__init__(vmm, config, process, SerialPort(connection, self.check_alive))
+        super().__init__(vmm, config, process, SerialPort(connection, self.check_alive, self._why_closed))
 
     def _await_start(self, vmm: CloudHypervisor, process: VmmProcess, path: Path) -> socket.socket:
         """The connected serial port: it exists once the VM was built, or never if the VMM refused its arguments."""
@@ -164,8 +166,13 @@ class CloudHypervisorVm(Vm):
             last=lambda: self.process.tail(2),
         )
         transcript = self.serial.transcript
-        self.serial = SerialPort(connection, self.check_alive)
+        self.serial = SerialPort(connection, self.check_alive, self._why_closed)
         self.serial.transcript += transcript
+
+    def _why_closed(self) -> str:
+        """A guest that resets itself takes the serial connection with it; why it did is long past in the log."""
+        said = self.process.output().splitlines()
+        return next((line.partition(" -- ")[2] for line in reversed(said) if TRIPLE_FAULT in line), "")
 
     def add_nic(self, nic: NicConfig) -> None:
         body: dict[str, Any] = {

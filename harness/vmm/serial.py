@@ -18,12 +18,22 @@ SETTLE = 0.5
 
 
 class SerialPort:
-    """Reads and writes a guest's serial port. `alive` is called when the line is silent, and may raise."""
+    """Reads and writes a guest's serial port.
 
-    def __init__(self, connection: socket.socket, alive: Callable[[str], None]) -> None:
+    `alive` is called when the line is silent, and may raise; `why_closed` says what the VMM knows of a line that it
+    closed although it lives, or nothing.
+    """
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        alive: Callable[[str], None],
+        why_closed: Callable[[], str] = lambda: "",
+    ) -> None:
         self._socket = connection
         self._socket.setblocking(False)
         self._alive = alive
+        self._why_closed = why_closed
         self._poll = select.poll()
         self._poll.register(connection, select.POLLIN)
         self._pending = bytearray()
@@ -106,8 +116,10 @@ class SerialPort:
             data = b""
         if not data:
             self._settle(f"the suite awaited {awaiting}")
+            why = self._why_closed()
             raise GuestError(
-                f"the VMM closed the serial port while the suite awaited {awaiting} (did the guest reset?); "
+                f"the VMM closed the serial port while the suite awaited {awaiting} "
+                f"({why or 'did the guest reset?'}); "
                 f"it had said: {self.tail(5)!r}"
             )
         self._keep(data)

@@ -75,6 +75,14 @@ def test_closed_line_is_an_error_with_the_last_words(port: SerialPort, far: sock
         read(port)
 
 
+def test_vmm_that_lives_tells_why_it_closed_the_line() -> None:
+    near, far = socket.socketpair()
+    far.close()
+    with pytest.raises(GuestError, match=r"awaited a line \(the guest was reset\); it had said"):
+        read(SerialPort(near, lambda _: None, lambda: "the guest was reset"))
+    near.close()
+
+
 def test_vmm_whose_end_shows_a_moment_after_its_socket_closed_has_died() -> None:
     looks = iter(range(5))
 
