@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.errors import HarnessError, Unavailable, VmmError
+from harness.errors import GuestError, HarnessError, Unavailable, VmmError
 from harness.guest.probe.net import DriverMemory
 from harness.host.syscalls.conditions import RESUMED
 from harness.host.tap import HandedTap
@@ -116,9 +116,14 @@ def _with_fresh_descriptors(config: VmConfig, nics: list[Nic], count: int | None
 
 
 def attempt(bed: Testbed, nic: Nic, snapshot: Snapshot, *, descriptors: int | None = None) -> VmmError | None:
-    """Restore what may not be restored: how the VMM refused, or None if the VM runs."""
+    """Restore what may not be restored: how the VMM refused, or None if the VM runs.
+
+    Raises AssertionError if the VMM went on, and its guest is no more.
+    """
     try:
         restore(bed, nic, snapshot, descriptors=descriptors)
+    except GuestError as lost:
+        raise AssertionError(f"the VMM took what is damaged, and its guest was lost: {lost}") from lost
     except VmmError as refused:
         bed.journal.add("vmm", str(refused).splitlines()[0])
         return refused

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from harness.deadline import PACE, wait_until
+from harness.deadline import PACE, Deadline, wait_until
 from harness.errors import DeadlineExceeded, VmmDied, VmmError
 from harness.guest.memory import GuestMemory, map_shared_memory
 from harness.vmm.base import (
@@ -37,6 +37,10 @@ START_PATIENCE = 10.0
 CALL_PATIENCE = 20.0
 TRIPLE_FAULT = "triple-fault"
 """In the line of the log that says why a VM was reset although nobody asked for it."""
+GLANCE = 2.0
+"""Seconds after which a VMM that does not answer a question is looked at."""
+PANICKED = "panicked at"
+"""What Rust prints when a thread panics. The process may live on, and answer nothing."""
 
 
 def net_option(nic: NicConfig) -> str:
@@ -99,13 +103,14 @@ class CloudHypervisorVm(Vm):
 
         Raises VmmError with the VMM's own words if it refuses, VmmDied if it died over it.
         """
+        deadline = Deadline(CALL_PATIENCE)
         try:
-            answer = self._http.request(method, endpoint, json=body)
+            answer = self._request(method, endpoint, body, deadline)
         except httpx.TimeoutException as error:
             self.check_alive(f"answering {endpoint}")
             raise DeadlineExceeded(
-                f"waited {CALL_PATIENCE * PACE:.0f} s for {self.vmm.name} to answer {endpoint}; "
-                f"its last words: {self.process.tail(3)}"
+                f"waited {deadline.seconds - deadline.remaining():.0f} s for {self.vmm.name} to answer {endpoint}; "
+                f"its last words: {self._panic() or self.process.tail(3)}"
             ) from error
         except httpx.HTTPError as error:
             self._settle()
@@ -121,6 +126,24 @@ class CloudHypervisorVm(Vm):
             raise VmmError(
                 f"{self.vmm.name} answered {endpoint} with what is not JSON: {answer.text[:80]!r}"
             ) from error
+
+    def _request(
+        self, method: str, endpoint: str, body: dict[str, Any] | None, deadline: Deadline
+    ) -> httpx.Response:
+        """A question that is not answered is asked again, unless the VMM has panicked and will never answer."""
+        glance = GLANCE * PACE if method == "GET" else deadline.seconds
+        while True:
+            try:
+                patience = min(glance, deadline.remaining())
+                return self._http.request(method, endpoint, json=body, timeout=patience)
+            except httpx.TimeoutException:
+                if deadline.expired() or self._panic():
+                    raise
+
+    def _panic(self) -> str:
+        """What a thread said that panicked: where, and in the next line why."""
+        lines = self.process.output().splitlines()
+        return next((" ".join(lines[i : i + 2]) for i, line in enumerate(lines) if PANICKED in line), "")
 
     def _settle(self) -> None:
         """A connection that broke off is how a dying VMM shows first: give its exit a moment to be seen."""

@@ -56,6 +56,9 @@ def reply_to(behaviour: str, request: bytes) -> bytes | None:
             return None
         case "api-hangs":
             signal.pause()
+        case "api-panics":
+            say("thread 'vmm' panicked at src/vm.rs:1:1:\nindex out of bounds\nstack backtrace:\n  0: main")
+            signal.pause()
         case "api-dies":
             say("thread 'http-server' panicked at 'told to'")
             os.abort()

@@ -108,6 +108,18 @@ def test_call_that_hangs_is_given_up(start: Start, monkeypatch: pytest.MonkeyPat
         vm.info()
 
 
+def test_panic_that_leaves_a_call_unanswered_is_told_early(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cloud_hypervisor, "GLANCE", 0.1)
+    vm = start("api-panics")
+    with pytest.raises(
+        DeadlineExceeded,
+        match=r"waited 0 s .*: thread 'vmm' panicked at src/vm\.rs:1:1: index out of bounds$",
+    ):
+        vm.info()
+
+
 def test_death_in_a_call_gives_signal_and_words(start: Start) -> None:
     vm = start("api-dies")
     with pytest.raises(
