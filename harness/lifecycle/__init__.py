@@ -16,6 +16,7 @@ from harness.lifecycle.saving import (
     save_paused,
     snapshot_folders,
 )
+from harness.lifecycle.stored import form_of
 from harness.lifecycle.transitions import PLUGGED_AGAIN, TRANSITIONS, Effect, Transition, check_count
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "check_safe",
     "count_fields",
     "destination",
+    "form_of",
     "go_on",
     "migrate",
     "require_room",

@@ -1,0 +1,52 @@
+"""Forms of stored snapshots that are described in fixtures/snapshots, of which none is kept here."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import BadInput
+from harness.lifecycle.saving import Snapshot
+from harness.nic import Nic
+
+LEGACY = Path(__file__).parents[2] / "fixtures" / "snapshots" / "legacy.toml"
+
+
+@dataclass(frozen=True)
+class Form:
+    """The files of a snapshot's folder, and the fields of a NIC's own state, of one kind of VMM."""
+
+    name: str
+    kind: str
+    files: frozenset[str]
+    fields: frozenset[str]
+
+
+def read_forms(path: Path = LEGACY) -> tuple[Form, ...]:
+    """The forms that a file describes. Raises BadInput, naming the form, for a description that is no such."""
+    try:
+        described = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise BadInput(f"cannot read {path}: {error}") from None
+    return tuple(_form(path, name, form) for name, form in described.items())
+
+
+def _form(path: Path, name: str, form: Mapping[str, Any]) -> Form:
+    try:
+        return Form(name, form["kind"], frozenset(form["files"]), frozenset(form["fields"]))
+    except (KeyError, TypeError) as error:
+        raise BadInput(f"{path}: the form {name!r} needs kind, files and fields ({error})") from None
+
+
+def form_of(nic: Nic, snapshot: Snapshot) -> str | None:
+    """The name of the legacy form that a snapshot of the NIC's VM has; None if it has none of them."""
+    build = nic.vm.vmm
+    files = frozenset(path.name for path in snapshot.folder.iterdir())
+    fields = frozenset(build.recorded(snapshot.folder, nic.config))
+    for form in read_forms():
+        if (form.kind, form.files, form.fields) == (build.kind, files, fields):
+            return form.name
+    return None

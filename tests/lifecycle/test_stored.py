@@ -1,0 +1,50 @@
+"""A snapshot has the form of a legacy one, or it has not."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.errors import BadInput
+from harness.lifecycle import form_of
+from harness.lifecycle.stored import read_forms
+from harness.vmm.cloud_hypervisor_state import STATE, ComponentState
+
+FIELDS = {"avail_features": 1, "acked_features": 1, "config": {}, "queue_size": [256]}
+
+
+def _nic(kind: str = "cloud-hypervisor") -> Any:
+    build = SimpleNamespace(kind=kind, recorded=lambda folder, nic: ComponentState(folder, nic.id).read())
+    return SimpleNamespace(config=SimpleNamespace(id="net0"), vm=SimpleNamespace(vmm=build))
+
+
+def _snapshot(folder: Path, fields: dict[str, Any]) -> Any:
+    nic = {"snapshots": {}, "snapshot_data": {"state": json.dumps(fields)}}
+    (folder / STATE).write_text(json.dumps({"snapshots": {"device-manager": {"snapshots": {"net0": nic}}}}))
+    for name in ("config.json", "memory-ranges"):
+        (folder / name).touch()
+    return SimpleNamespace(folder=folder)
+
+
+def test_described_forms_are_found(tmp_path: Path) -> None:
+    assert form_of(_nic(), _snapshot(tmp_path, FIELDS)) == "before-the-count"
+
+
+@pytest.mark.parametrize("more", [{"active_pairs": 2}, {"any_other_name": None}])
+def test_a_recorded_count_is_another_form(tmp_path: Path, more: dict[str, Any]) -> None:
+    assert form_of(_nic(), _snapshot(tmp_path, FIELDS | more)) is None
+
+
+def test_another_file_or_vmm_is_another_form(tmp_path: Path) -> None:
+    snapshot = _snapshot(tmp_path, FIELDS)
+    assert form_of(_nic("qemu"), snapshot) is None
+    (tmp_path / "more").touch()
+    assert form_of(_nic(), snapshot) is None
+
+
+def test_a_damaged_description_is_told(tmp_path: Path) -> None:
+    (tmp_path / "forms.toml").write_text('[half]\nkind = "qemu"\n')
+    with pytest.raises(BadInput, match="the form 'half' needs kind, files and fields"):
+        read_forms(tmp_path / "forms.toml")
