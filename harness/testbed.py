@@ -233,17 +233,21 @@ class Testbed:
         return nic.driver.guest
 
     def plug(self, beside: Nic, plan: NicPlan) -> Nic:
-        """Hot plug a tap NIC into the VM of a probe NIC; its driver is bound and not started."""
+        """Hot plug a NIC into the VM of a probe NIC, on a network backend of the same kind.
+
+        Its driver is bound and not started.
+        """
         assert isinstance(beside.driver, ProbeDriver), "Linux finds a plugged NIC by itself"
         number = len(self.nics)
-        tap = self.tap(plan.pairs)
-        config = self.nic_config(plan, number, tap)
+        backend = self.another(beside.backend, plan.pairs)
+        config = self.nic_config(plan, number, backend)
         beside.vm.add_nic(config)
+        self._adopt(backend, beside.vm)
         net = VirtioNet(
             beside.driver.net.bus, config.mac, share=number, shares=number + 1, device=self.device
         )
         net.narrate = self._narrate
-        nic = Nic(beside.vm, config, ProbeDriver(net, plan.features), tap, self.journal)
+        nic = Nic(beside.vm, config, ProbeDriver(net, plan.features), backend, self.journal)
         self.nics.append(nic)
         return nic
 

@@ -7,6 +7,8 @@ from harness.nic import Nic
 from harness.requirements import requirement
 from harness.testbed import NicPlan, Testbed
 
+pytestmark = pytest.mark.backends("tap", "vhost-user")
+
 
 @pytest.fixture
 def plugged(testbed: Testbed, nic: Nic) -> Nic:

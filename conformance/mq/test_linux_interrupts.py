@@ -7,12 +7,19 @@ from harness.host.flows import flows
 from harness.nic import Nic
 from harness.requirements import requirement
 
-pytestmark = [pytest.mark.drivers("linux"), pytest.mark.issue_8306]
+pytestmark = [
+    pytest.mark.drivers("linux"),
+    pytest.mark.backends("tap", "vhost-user"),
+    pytest.mark.issue_8306,
+]
 
 
 def received_interrupts(nic: Nic, guest: LinuxGuest) -> list[int]:
     """Interrupts of each receive queue while 64 flows arrive, three frames of each."""
     before = guest.interrupts(nic.config.id).rx
+    if not before:
+        pytest.skip("this device has no MSI-X, so its queues share one interrupt")
+    assert len(before) == nic.max_pairs
     for _ in range(3):
         landed = nic.receive(flows(64))
         assert landed.whole, landed

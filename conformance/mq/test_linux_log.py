@@ -7,7 +7,7 @@ from harness.host.flows import flows
 from harness.nic import Nic
 from harness.requirements import requirement
 
-pytestmark = pytest.mark.drivers("linux")
+pytestmark = [pytest.mark.drivers("linux"), pytest.mark.backends("tap", "vhost-user")]
 
 
 @requirement("NET-MQ-04", "NET-MQ-25", "NET-FEAT-05")

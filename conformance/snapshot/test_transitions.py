@@ -51,7 +51,6 @@ def test_reset_after_a_transition(testbed: Testbed, nic: Nic, transition: Transi
     check(nic, 4)
 
 
-@pytest.mark.backends("tap")
 @pytest.mark.parametrize("pairs", [1, 2, 4])
 @requirement("NET-HOST-04", "NET-MQ-03")
 def test_count_after_being_plugged_again(testbed: Testbed, nic: Nic, pairs: int) -> None:

@@ -159,7 +159,14 @@ class QemuVm(Vm):
         self.call("system_reset")
 
     def add_nic(self, nic: NicConfig) -> None:
-        self.vmm.require(isinstance(nic.attachment, TapByName), "only taps by name can be hot plugged")
+        match nic.attachment:
+            case VhostUserSocket(path, server):
+                address = {"type": "unix", "data": {"path": str(path)}}
+                how = {"server": True, "wait": False} if server else {"server": False, "reconnect": 1}
+                socket_options = {"type": "socket", "data": {"addr": address, **how}}
+                self.call("chardev-add", id=f"{nic.id}-socket", backend=socket_options)
+            case TapByFds():
+                self.vmm.require(False, "taps by descriptors cannot be hot plugged")
         self.call("netdev_add", **netdev_options(nic))
         self.call("device_add", **{**device_options(nic), "bus": "port0"})
 
@@ -180,6 +187,8 @@ class QemuVm(Vm):
             within=CALL_PATIENCE,
         )
         self.call("netdev_del", id=f"{nic_id}-backend")
+        if f"{nic_id}-socket" in {each["label"] for each in self.call("query-chardev")}:
+            self.call("chardev-remove", id=f"{nic_id}-socket")
 
     def shut_down_and_boot(self) -> None:
         self.vmm.require(False, "it ends with its VM")

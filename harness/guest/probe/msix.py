@@ -21,14 +21,22 @@ MASKED = 1
 ENABLE = 1 << 15
 
 
+def has_vectors(device: VirtioDevice) -> bool:
+    """Whether the device has MSI-X at all."""
+    return _capability(pci.read_config(device.bus, device.function)) is not None
+
+
+def _capability(config: bytes) -> int | None:
+    return next((at for at, identity in pci.capabilities(config) if identity == pci.CAPABILITY_MSIX), None)
+
+
 class PendingVectors:
     """A device's MSI-X, enabled with all vectors masked. Made after ACKNOWLEDGE, before DRIVER_OK."""
 
     def __init__(self, device: VirtioDevice) -> None:
         self._device = device
         config = pci.read_config(device.bus, device.function)
-        at = next((at for at, identity in pci.capabilities(config) if identity == pci.CAPABILITY_MSIX), None)
-        if at is None:
+        if (at := _capability(config)) is None:
             raise GuestError("the device has no MSI-X capability")
         table, pending = struct.unpack_from("<II", config, at + 4)
         self.count = pci.msix_vectors(config)
