@@ -47,7 +47,7 @@ def make_lab(qemu: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture(scope="module")
 def lab(make_lab: MakeRealLab) -> Lab:
     """One that is up."""
-    lab = make_lab(limits="silence=2")
+    lab = make_lab(limits="beat=1,silence=15")
     lab.await_ready()
     return lab
 
