@@ -16,7 +16,7 @@ from tests.vmm.fakes import processes_naming
 
 
 @pytest.fixture
-def switch(tmp_path: Path) -> OpenVSwitch:
+def switch(tmp_path: Path, own_network: None) -> OpenVSwitch:
     if (reason := OpenVSwitch.lacking()) is not None or os.geteuid():
         pytest.skip(reason or "Open vSwitch needs root")
     return OpenVSwitch("ovs-test", tmp_path, 2)
