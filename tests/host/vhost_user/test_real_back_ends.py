@@ -1,4 +1,4 @@
-"""Programs as back ends that are missing, end at once, hang, or find their place taken: a sentence, and nothing left."""
+"""Programs that are missing, end at once, hang, or find their place taken: a sentence, and nothing is left."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_program_that_cannot_be_executed_is_told(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="before it was ready"):
         started(tmp_path, "").close()
     (tmp_path / "program").write_bytes(os.urandom(64))
-    with pytest.raises(HarnessError, match="before it was ready.*program"):
+    with pytest.raises(HarnessError, match=r"before it was ready.*program"):
         VhostUserNet(tmp_path / "program", TAP, tmp_path / "place", 2)
     assert left_over(tmp_path) == []
 
