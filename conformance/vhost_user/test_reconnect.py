@@ -2,6 +2,7 @@
 
 import pytest
 
+from harness.deadline import wait_until
 from harness.guest.probe.net import VirtioNet
 from harness.host.flows import flows
 from harness.host.vhost_user.faults import CloseOn
@@ -73,6 +74,7 @@ def test_many_restarts_under_traffic_leak_nothing(nic: Nic, net: VirtioNet, port
             port.restart()
             port.await_set_up(2)
             net.await_frames(64)
-    assert nic.vm.process.open_descriptors() <= held
+    held_now = nic.vm.process.open_descriptors
+    wait_until("no more descriptors than before", lambda: held_now() <= held, within=2, last=held_now)
     assert nic.set_pairs(4)
     assert nic.host().pairs == {0, 1, 2, 3}

@@ -43,6 +43,8 @@ class VhostUser:
         self.offer = offer
         self.proxy: Proxy | None = None
         self._said: list[Entry] = []
+        self._started = set[int]()
+        """The vrings that were started when the back end was stopped last."""
         self._endpoint = Listen(here) if altered else _our_end(at_vmm, server)
         with ExitStack() as undo:
             self.start()
@@ -60,6 +62,7 @@ class VhostUser:
     def stop(self) -> None:
         """End the back end, its socket too; `start` may follow. Raises VmmError for findings, as `close` does."""
         self._said += self.end.log
+        self._started = self.end.started_rings() or self._started
         self.end.close()
         self.end.check()
 
@@ -70,12 +73,16 @@ class VhostUser:
         self.await_set_up(1)
 
     def await_set_up(self, pairs: int) -> None:
-        """Wait until at least the first `pairs` pairs pass packets and the VMM has been silent for a moment."""
+        """Wait until at least the first `pairs` pairs pass packets and the VMM has been silent for a moment.
+
+        All vrings are started that were before the last `stop`: a VMM on a busy host may fall silent halfway.
+        """
         first = set(range(2 * pairs))
 
         def set_up(end: Backend) -> bool:
             passing = {ring.index for ring in end.rings() if _passes(ring)}
-            return first <= passing and time.monotonic() - end.log.entries()[-1].time > SILENCE
+            whole = first <= passing and self._started <= end.started_rings()
+            return whole and time.monotonic() - end.log.entries()[-1].time > SILENCE
 
         self.end.wait(f"{pairs} pairs to be set up", set_up, within=CONNECTED_WITHIN)
 

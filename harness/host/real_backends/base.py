@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from harness.deadline import wait_until
-from harness.errors import HarnessError
+from harness.errors import BadInput, HarnessError
 from harness.host.backend import HostView
 from harness.host.vhost_user.endpoints import Connect, Endpoint, Listen
 from harness.host.vhost_user.log import Entry, Event, Sender
@@ -22,7 +22,10 @@ CONNECTED_WITHIN = 10.0
 
 
 class RealBackend(ABC):
-    """A NIC's network backend whose vhost-user part is a program. Raises HarnessError if it does not get ready."""
+    """A NIC's network backend whose vhost-user part is a program.
+
+    Raises HarnessError if it does not get ready, BadInput for a folder in which it was before.
+    """
 
     kind = "vhost-user"
     name: str
@@ -35,6 +38,8 @@ class RealBackend(ABC):
         self.socket = folder / "back-end"
         self.attachment = VhostUserSocket(folder / "vhost-user", self.vmm_listens)
         self._mark = 0
+        if self.socket.exists():  # it would pass for this program's
+            raise BadInput(f"{self.socket} exists already: {self.name} needs a folder of its own")
         with ExitStack() as undo:
             self._prepare(undo)
             if self.vmm_listens:

@@ -11,8 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from harness.host.vhost_user.features import VirtioFeature, mask
 from harness.host.vhost_user.messages import Kind
+from harness.host.vhost_user.offer import DEFAULT_FEATURES, DEFAULT_PROTOCOL
 from harness.host.vhost_user.rules import (
+    Add,
+    Claim,
     Deny,
     Drop,
     DropLast,
@@ -24,6 +28,8 @@ from harness.host.vhost_user.rules import (
     Swap,
 )
 
+WITHOUT_SUPPORT = (VirtioFeature.NET_HASH_REPORT, VirtioFeature.NET_RSS, VirtioFeature.RING_PACKED)
+"""Features that no VMM under test supports."""
 LATENESS = 1.0
 """Seconds by which `vhost-late` lags behind its answer."""
 
@@ -95,6 +101,22 @@ MUTANTS = (
         "the table of guest memory reaches the back end once: memory that is plugged in later is unknown there",
         "memory that the VMM plugs in and tells nobody of",
         lambda pairs: [DropLater(Kind.SET_MEM_TABLE)],
+    ),
+    Mutant(
+        "vhost-takes-all-for-granted",
+        "the back end is not asked for its features and queues: it is taken for one that has all that is needed",
+        "a VMM that does not look at what is offered",
+        lambda pairs: [
+            Claim(Kind.GET_FEATURES, answer=DEFAULT_FEATURES),
+            Claim(Kind.GET_PROTOCOL_FEATURES, answer=DEFAULT_PROTOCOL),
+            Claim(Kind.GET_QUEUE_NUM, answer=2 * pairs),
+        ],
+    ),
+    Mutant(
+        "vhost-accepts-more",
+        "RSS, hash reports and packed rings are accepted, offered or not",
+        "a VMM that passes on features without support of its own",
+        lambda pairs: [Add(Kind.SET_FEATURES, bits=mask(WITHOUT_SUPPORT))],
     ),
     Mutant(
         "vhost-refuse",

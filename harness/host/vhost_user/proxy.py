@@ -15,7 +15,7 @@ from harness.host.vhost_user.connection import RETRY
 from harness.host.vhost_user.endpoints import Endpoint, Listen
 from harness.host.vhost_user.log import Entry, Event, MessageLog, Sender
 from harness.host.vhost_user.loop import Loop
-from harness.host.vhost_user.messages import Kind, decode, kind_of
+from harness.host.vhost_user.messages import Kind, decode, kind_of, replies
 from harness.host.vhost_user.payloads import U64, Malformed, Opaque, Payload, VringState
 from harness.host.vhost_user.rules import Rule, Verdict
 from harness.host.vhost_user.wire import ConnectionLost, Message, Receiver, acknowledgement, send
@@ -246,7 +246,7 @@ class Proxy:
     def _execute(self, verdict: Verdict, message: Message, entry: Entry) -> None:
         if verdict.forward is not None:
             self._pass_instead(verdict.forward)
-        elif entry.need_reply and self._vmm.socket:
+        elif (entry.need_reply or replies(message.kind)) and self._vmm.socket:
             send(self._vmm.socket, acknowledgement(message.kind, verdict.answer))
             entry.reply = verdict.answer
         entry.seconds = time.monotonic() - entry.time

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from harness.errors import BadInput
 from harness.host.vhost_user.log import Entry
 from harness.host.vhost_user.matching import Match, require_acknowledged
-from harness.host.vhost_user.messages import Kind
-from harness.host.vhost_user.payloads import VringState
+from harness.host.vhost_user.messages import Kind, replies
+from harness.host.vhost_user.payloads import U64, VringState
 from harness.host.vhost_user.wire import NEED_REPLY, Message, request
 
 
@@ -17,8 +17,8 @@ from harness.host.vhost_user.wire import NEED_REPLY, Message, request
 class Verdict:
     """What becomes of a message: what is sent to the back end, and what the VMM is told.
 
-    `forward`: sent in its place; the back end's reply goes to the VMM. Without it the VMM, if it wants a reply,
-    gets `answer` at once.
+    `forward`: sent in its place; the back end's reply goes to the VMM. Without it the VMM, if it wants a reply or
+    the kind has one of its own, gets `answer` at once.
     `extra`: further messages, each with the seconds after which it is sent; they ask for no reply.
     """
 
@@ -94,6 +94,41 @@ class Deny(Match, Rule):
 
     def __str__(self) -> str:
         return f"deny {super().__str__()}"
+
+
+@dataclass(eq=False)
+class Claim(Match, Rule):
+    """The back end is not asked: the VMM is answered `answer` to a message that has a reply of its own."""
+
+    answer: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not replies(self.kind):
+            raise BadInput(f"{self.kind.name} has no reply of its own that could be claimed")
+
+    def apply(self, entry: Entry, message: Message) -> Verdict | None:
+        """See Rule."""
+        return Verdict(None, self.answer) if self.strikes(entry) else None
+
+    def __str__(self) -> str:
+        return f"claim {self.answer:#x} for {super().__str__()}"
+
+
+@dataclass(eq=False)
+class Add(Match, Rule):
+    """The back end is told of further bits in a mask, beside those that the VMM sends."""
+
+    bits: int = 0
+
+    def apply(self, entry: Entry, message: Message) -> Verdict | None:
+        """See Rule."""
+        if not self.strikes(entry) or not isinstance(entry.args, U64):
+            return None
+        return Verdict(Message(message.kind, message.flags, U64(entry.args.number | self.bits).encode()))
+
+    def __str__(self) -> str:
+        return f"add {self.bits:#x} to {super().__str__()}"
 
 
 @dataclass(eq=False)

@@ -15,6 +15,8 @@ from harness.host.vhost_user.log import EnableChange, Sender
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user.proxy import Proxy
 from harness.host.vhost_user.rules import (
+    Add,
+    Claim,
     Deny,
     Drop,
     DropLast,
@@ -90,6 +92,25 @@ def test_deny(mutate: Mutate) -> None:
     assert backend.enabled_rings() == rings(0, 1, 3)
     denied = proxy.log.entries(ENABLE, ring=2)[0]
     assert (denied.reply, denied.fault) == (1, "deny SET_VRING_ENABLE of vring 2")
+
+
+def test_claim(mutate: Mutate) -> None:
+    rule = Claim(Kind.GET_QUEUE_NUM, answer=99)
+    backend, front, _ = mutate(rule)
+    assert front.ask(Kind.GET_QUEUE_NUM) == 99
+    assert rule.struck
+    assert backend.log.entries(Kind.GET_QUEUE_NUM) == []
+
+
+def test_add(mutate: Mutate) -> None:
+    backend, _, _ = mutate(Add(Kind.SET_FEATURES, bits=1 << 57))
+    assert backend.acked_features >> 57 & 1
+    assert backend.take_findings()
+
+
+def test_what_has_no_reply_cannot_be_claimed() -> None:
+    with pytest.raises(BadInput, match="SET_FEATURES has no reply of its own"):
+        Claim(Kind.SET_FEATURES)
 
 
 def test_flip(mutate: Mutate) -> None:
