@@ -7,6 +7,7 @@ import pytest
 from harness.guest.linux.guest import LinuxGuest
 from harness.guest.probe.features import CONTROL, PLAIN
 from harness.guest.probe.net import VirtioNet
+from harness.host.syscalls import Supervisor, Trace
 from harness.nic import Nic
 from harness.testbed import NicPlan, Testbed
 
@@ -32,6 +33,20 @@ def nic(testbed: Testbed, driver: str, backend: str, configured_pairs: int) -> N
 def nic_cold(testbed: Testbed, driver: str, backend: str, configured_pairs: int) -> Nic:
     """The device is there, and no driver has touched it since the machine started but to look for it."""
     return testbed.cold_nic(NicPlan(configured_pairs), driver, backend)
+
+
+@pytest.fixture
+def supervised(testbed: Testbed) -> Testbed:
+    """A testbed whose VMs have their TUNSETQUEUE calls traced and altered on request, and the start of threads too."""
+    testbed.syscalls = testbed.syscalls or Trace()
+    return testbed
+
+
+@pytest.fixture
+def supervisor(nic: Nic) -> Supervisor:
+    """Who stands between the VMM and the kernel, in a test whose `nic` comes from `supervised`."""
+    assert nic.vm.process.supervisor is not None
+    return nic.vm.process.supervisor
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from harness.guest.probe.net import VQ_PAIRS_SET, Ack, Class, VirtioNet
-from harness.host.syscalls import ATTACH, DETACH, Condition, Supervisor, Trace, delay, fail
+from harness.host.syscalls import ATTACH, DETACH, Condition, Supervisor, delay, fail
 from harness.nic import Nic
 from harness.requirements import requirement
 from harness.testbed import NicPlan, Testbed
@@ -37,23 +37,9 @@ every_error = pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
 
 
 @pytest.fixture
-def supervised(testbed: Testbed) -> Testbed:
-    """A testbed whose VMs have their TUNSETQUEUE calls traced, and altered on request."""
-    testbed.syscalls = testbed.syscalls or Trace()
-    return testbed
-
-
-@pytest.fixture
 def nic(supervised: Testbed, driver: str, backend: str) -> Nic:
     """A NIC of four pairs, started, on a supervised VMM."""
     return supervised.nic(NicPlan(), driver, backend)
-
-
-@pytest.fixture
-def supervisor(nic: Nic) -> Supervisor:
-    """Who stands between the VMM and the kernel."""
-    assert nic.vm.process.supervisor is not None
-    return nic.vm.process.supervisor
 
 
 @every_error
@@ -122,4 +108,17 @@ def test_no_ack_comes_after_a_reset(net: VirtioNet, supervisor: Supervisor) -> N
             supervisor.await_quiet(4 * SLOWNESS)
             assert net.bus.memory.read(ack, 1) == at_reset
             net.start()
+    assert any(ATTACH.holds(call) for call in supervisor.calls), "no command began before its reset"
+
+
+@requirement("NET-RST-10", "NET-RST-02")
+def test_command_behind_an_overtaken_one_is_answered(
+    nic: Nic, net: VirtioNet, supervisor: Supervisor
+) -> None:
+    """On a slow kernel a reset overtakes a command: the next driver's first command is heard all the same."""
+    with supervisor.inject(delay(SLOWNESS, ATTACH)):
+        net.post_control([bytes([Class.MQ, VQ_PAIRS_SET]), struct.pack("<H", 4)])
+        net.publish_and_reset()
+        net.start()
+        assert net.set_pairs(2) in (Ack.OK, Ack.ERR)
     assert any(ATTACH.holds(call) for call in supervisor.calls), "no command began before its reset"

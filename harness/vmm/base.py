@@ -109,8 +109,11 @@ class Vm(ABC):
         """`running`, `paused`, or another word of the VMM's own."""
 
     @abstractmethod
-    def pause(self) -> None:
-        """Stop the vCPUs and the devices."""
+    def pause(self, *, at_once: bool = False) -> None:
+        """Stop the vCPUs and the devices, once the VMM's threads are in place; or `at_once`, whatever they do."""
+
+    def await_threads(self) -> None:  # noqa: B027 -- a VMM whose devices have no threads of their own has none to await
+        """Wait until the threads that work for devices have been started, or have ended, and stand still."""
 
     @abstractmethod
     def resume(self) -> None:

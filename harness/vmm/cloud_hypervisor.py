@@ -30,11 +30,15 @@ from harness.vmm.base import (
 from harness.vmm.cloud_hypervisor_files import SERIAL, Event, Files, timed_lines
 from harness.vmm.cloud_hypervisor_migration import CloudHypervisorIncoming, connect
 from harness.vmm.cloud_hypervisor_state import ComponentState, components
+from harness.vmm.cloud_hypervisor_threads import being_started
 from harness.vmm.process import VmmProcess
 from harness.vmm.serial import SerialPort
 
 START_PATIENCE = 10.0
 CALL_PATIENCE = 20.0
+PAUSE_PATIENCE = 5.0
+"""A pause takes milliseconds, or for ever."""
+THREAD_PATIENCE = 10.0
 TRIPLE_FAULT = "triple-fault"
 """In the line of the log that says why a VM was reset although nobody asked for it."""
 GLANCE = 2.0
@@ -66,6 +70,8 @@ class CloudHypervisorVm(Vm):
 
     def __init__(self, vmm: CloudHypervisor, config: VmConfig, process: VmmProcess, files: Files) -> None:
         self._files = files
+        self._silent = False
+        """It has left a question unanswered once: it is not waited for as long again."""
         self._http = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(files.api), verify=False),
             base_url="http://localhost/api/v1/",
@@ -98,15 +104,18 @@ class CloudHypervisorVm(Vm):
         assert connection is not None
         return connection
 
-    def call(self, method: str, endpoint: str, body: dict[str, Any] | None = None) -> Any:
+    def call(
+        self, method: str, endpoint: str, body: dict[str, Any] | None = None, *, within: float = CALL_PATIENCE
+    ) -> Any:
         """One request of the REST API; the decoded answer, or None for an empty one.
 
         Raises VmmError with the VMM's own words if it refuses, VmmDied if it died over it.
         """
-        deadline = Deadline(CALL_PATIENCE)
+        deadline = Deadline(min(within, GLANCE) if self._silent else within)
         try:
             answer = self._request(method, endpoint, body, deadline)
         except httpx.TimeoutException as error:
+            self._silent = True
             self.check_alive(f"answering {endpoint}")
             raise DeadlineExceeded(
                 f"waited {deadline.seconds - deadline.remaining():.0f} s for {self.vmm.name} to answer {endpoint}; "
@@ -169,8 +178,25 @@ class CloudHypervisorVm(Vm):
     def state(self) -> str:
         return str(self.info()["state"]).lower()
 
-    def pause(self) -> None:
-        self.call("PUT", "vm.pause")
+    def pause(self, *, at_once: bool = False) -> None:
+        if not at_once:
+            self.await_threads()
+        self.call("PUT", "vm.pause", within=PAUSE_PATIENCE)
+
+    def await_threads(self) -> None:
+        busy: list[str] = []
+
+        def settled() -> bool:
+            busy[:] = being_started(self.pid)
+            return not busy
+
+        wait_until(
+            f"the threads of {self.vmm.name} to come to where they wait",
+            settled,
+            within=THREAD_PATIENCE,
+            every=0.0005,
+            last=lambda: ", ".join(busy),
+        )
 
     def resume(self) -> None:
         self.call("PUT", "vm.resume")
@@ -249,6 +275,7 @@ class CloudHypervisorVm(Vm):
         self.vmm.require(state == "paused", f"a restored VM is {state}, not paused")
 
     def send_migration(self, place: Path, *, local: bool) -> None:
+        self.await_threads()
         failures = self._files.count_events("migration-failed")
         self.call("PUT", "vm.send-migration", {"destination_url": f"unix:{place}", "local": local})
 

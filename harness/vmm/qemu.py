@@ -149,7 +149,7 @@ class QemuVm(Vm):
     def state(self) -> str:
         return str(self.call("query-status")["status"])
 
-    def pause(self) -> None:
+    def pause(self, *, at_once: bool = False) -> None:
         self.call("stop")
 
     def resume(self) -> None:

@@ -1,4 +1,4 @@
-"""The seccomp filter that hands every TUNSETQUEUE of a process over to a supervisor."""
+"""The seccomp filter that hands every TUNSETQUEUE of a process over to a supervisor, and every start of a loop."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ def _program() -> bytes:
     return b"".join(
         [
             instruction(LOAD_WORD, ARCH_OFFSET),
-            instruction(JUMP_IF_EQUAL, numbers.audit, 0, 4),
+            instruction(JUMP_IF_EQUAL, numbers.audit, 0, 5),
             instruction(LOAD_WORD, NUMBER_OFFSET),
+            instruction(JUMP_IF_EQUAL, numbers.epoll_create1, 4, 0),
             instruction(JUMP_IF_EQUAL, numbers.ioctl, 0, 2),
             instruction(LOAD_WORD, COMMAND_OFFSET),
             instruction(JUMP_IF_EQUAL, tun.TUNSETQUEUE, 1, 0),

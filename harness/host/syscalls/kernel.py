@@ -18,12 +18,13 @@ class Abi:
 
     audit: int
     ioctl: int
+    epoll_create1: int
     seccomp: int
 
 
 ABIS = {
-    "x86_64": Abi(audit=0xC000003E, ioctl=16, seccomp=317),
-    "aarch64": Abi(audit=0xC00000B7, ioctl=29, seccomp=277),
+    "x86_64": Abi(audit=0xC000003E, ioctl=16, epoll_create1=291, seccomp=317),
+    "aarch64": Abi(audit=0xC00000B7, ioctl=29, epoll_create1=20, seccomp=277),
 }
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -1,4 +1,7 @@
-"""Supervises a process's TUNSETQUEUE calls: traces every one, and alters those that a policy chooses."""
+"""Supervises a process's TUNSETQUEUE calls: traces every one, and alters those that a policy chooses.
+
+Threads can be made slow to start as well: a thread with a loop of its own makes its epoll instance first.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,19 @@ import select
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from harness.deadline import PACE, wait_until
 from harness.errors import DeadlineExceeded, HarnessError
-from harness.host.syscalls import notifications
+from harness.host.syscalls import kernel, notifications
 from harness.host.syscalls.call import Action, Call, Caller, Outcome
 from harness.host.syscalls.caller import look_at
 from harness.host.syscalls.execution import Execution
+from harness.host.syscalls.notifications import Notification
 from harness.host.syscalls.policy import Policy, Trace, Verdict
 from harness.host.syscalls.spawn import FilteredProcess
 
@@ -45,9 +51,10 @@ class Supervisor:
         """Those in charge, the latest first, each with the number of calls that were made before its time."""
         self._calls: list[Call] = []
         self._marks: list[str] = []
+        self._slow: tuple[str, float] = ("", 0.0)
         self._grown: set[tuple[int, str]] = set()
         self._executions: set[Execution] = set()
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timers: list[tuple[float, int, Callable[[], object]]] = []
         self._order = itertools.count()
         self._closing = self._closed = False
         self.error: BaseException | None = None
@@ -102,6 +109,19 @@ class Supervisor:
             yield
         finally:
             self._policies = before
+        self.check()
+
+    @contextmanager
+    def slow_start(self, seconds: float, threads: str) -> Iterator[None]:
+        """For a while, threads of such a name (a shell pattern) get their epoll instance after so many seconds.
+
+        The start of others is not held up. Raises what the supervisor failed of meanwhile.
+        """
+        before, self._slow = self._slow, (threads, seconds)
+        try:
+            yield
+        finally:
+            self._slow = before
         self.check()
 
     def check(self) -> None:
@@ -181,6 +201,9 @@ class Supervisor:
         notification = notifications.receive(self._listener)
         if notification is None:
             return
+        if notification.number == kernel.abi().epoll_create1:
+            self._hold_up(notification, received)
+            return
         caller = look_at(notification)
         if caller is None or not notifications.still_waits(self._listener, notification):
             return
@@ -191,6 +214,15 @@ class Supervisor:
             if notifications.still_waits(self._listener, notification):
                 raise
             call.outcome = Outcome.CALLER_GONE
+
+    def _hold_up(self, notification: Notification, received: float) -> None:
+        """Let a thread have its epoll instance, late if it is one of the slow ones."""
+        threads, seconds = self._slow
+        name = ""
+        with suppress(OSError):  # it died meanwhile
+            name = Path(f"/proc/{notification.tid}/comm").read_text().rstrip("\n")
+        late = seconds if fnmatchcase(name, threads) else 0.0
+        self._at(received + late, lambda: notifications.let_run(self._listener, notification))
 
     def _enter(self, caller: Caller, received: float) -> Call:
         queue = (caller.pid, caller.tap)
@@ -211,7 +243,7 @@ class Supervisor:
         self._executions.add(execution)
         begin, verdict = execution.call.time, execution.verdict
 
-        def finish(last: Callable[[], None]) -> Callable[[], None]:
+        def finish(last: Callable[[], object]) -> Callable[[], object]:
             def step() -> None:
                 last()
                 self._executions.discard(execution)
@@ -225,5 +257,5 @@ class Supervisor:
             self._at(begin + verdict.answer_after, execution.answer)
             self._at(begin + verdict.operate_after, finish(execution.operate))
 
-    def _at(self, due: float, step: Callable[[], None]) -> None:
+    def _at(self, due: float, step: Callable[[], object]) -> None:
         heapq.heappush(self._timers, (due, next(self._order), step))

@@ -14,6 +14,7 @@ import signal
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 TUNSETIFF, TUNGETIFF, TUNSETQUEUE = 0x400454CA, 0x800454D2, 0x400454D9
@@ -155,6 +156,22 @@ def idle_threads(count: int) -> None:
         threading.Thread(target=threading.Event().wait, daemon=True).start()
 
 
+def loop_starts_after(thread: str) -> float:
+    """Seconds until a thread of that name has an epoll instance."""
+    taken: list[float] = []
+
+    def run() -> None:
+        libc.prctl(15, thread.encode(), 0, 0, 0)
+        begin = time.monotonic()
+        os.close(libc.epoll_create1(0))
+        taken.append(time.monotonic() - begin)
+
+    worker = threading.Thread(target=run)
+    worker.start()
+    worker.join()
+    return taken[0]
+
+
 def at_once(name: str, action: str, pairs: list[int]) -> None:
     """One thread for each pair, all at the same time."""
     arguments = [(queues[name][pair][0], FLAGS[action]) for pair in pairs]
@@ -182,7 +199,19 @@ COMMANDS: dict[str, Callable[..., object]] = {
     function.__name__: function
     for function in (
         *(enter, open_tap, close_tap, close_copies, descriptors, attached),
-        *(call, call_fd, call_unmapped, kicked, at_once, forked, many, restrict, trapped, idle_threads),
+        *(
+            call,
+            call_fd,
+            call_unmapped,
+            kicked,
+            at_once,
+            loop_starts_after,
+            forked,
+            many,
+            restrict,
+            trapped,
+            idle_threads,
+        ),
     )
 }
 

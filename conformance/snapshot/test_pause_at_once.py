@@ -1,0 +1,43 @@
+"""A pause that comes while the VMM still starts the threads that work for the NIC.
+
+No specification says when a VMM may be paused; a call of its API that never returns is a defect of any. All other
+tests pause when the threads are in place.
+"""
+
+import pytest
+
+from harness.guest.probe.net import VirtioNet
+from harness.host.flows import flows
+from harness.host.syscalls import Supervisor
+from harness.nic import Nic
+from harness.requirements import requirement
+from harness.testbed import NicPlan, Testbed
+
+pytestmark = [
+    pytest.mark.backends("tap", "vhost-user"),
+    pytest.mark.only_on(
+        "cloud-hypervisor", reason="only cloud-hypervisor starts threads with each DRIVER_OK"
+    ),
+]
+
+SLOWNESS = 0.2
+"""Seconds that a thread takes to start."""
+
+
+@pytest.fixture
+def nic(supervised: Testbed, driver: str, backend: str) -> Nic:
+    """A NIC of four pairs, started, on a supervised VMM."""
+    return supervised.nic(NicPlan(), driver, backend)
+
+
+@requirement("NET-SNAP-09")
+def test_pause_while_threads_start(nic: Nic, net: VirtioNet, supervisor: Supervisor) -> None:
+    """The driver has just set DRIVER_OK: the VM can be paused and resumed, and then frames arrive."""
+    nic.reset()
+    nic.vm.pause()
+    nic.vm.resume()
+    with supervisor.slow_start(SLOWNESS, f"{nic.config.id}*"):
+        nic.reset()
+        nic.vm.pause(at_once=True)
+    nic.vm.resume()
+    assert nic.receive(flows(64)).whole
