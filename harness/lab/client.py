@@ -112,18 +112,14 @@ class Lab:
     def start(self) -> None:
         """Have it started, unless it is up; return at once, while it boots.
 
-        A lab that was started before Python's or Debian's packages changed is started anew if nobody uses it.
-        Raises Unavailable if it belongs to another checkout, or if what it was started with has changed.
+        A lab that another checkout started, or that was started before Python's or Debian's packages changed, is
+        ended and started anew. Raises Unavailable if such a lab is in use.
         """
         status = self.status()
-        if status is not None and status.root != str(ROOT):
-            raise Unavailable(
-                f"the lab was started from {status.root}: end it with ci/lab down there, then try again"
-            )
-        if status is not None and status.environment != environment():
+        if status is not None and (stale := _stale(status)):
             if status.runs:
                 raise Unavailable(
-                    "the lab was started before packages changed, and is in use: try again later"
+                    f"the lab {stale}, and is in use: try again later, or end it with ci/lab down"
                 )
             self.down()
             status = None
@@ -230,6 +226,13 @@ class Lab:
             return LabGone(self._place.failure.read_text().strip())
         except OSError:
             return LabGone("the lab is down")
+
+
+def _stale(status: Status) -> str:
+    """Why a lab that is up is not the one that is needed; empty if it is."""
+    if status.root != str(ROOT):
+        return f"was started from {status.root}"
+    return "was started before packages changed" if status.environment != environment() else ""
 
 
 def _inside(environment: Mapping[str, str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from harness.errors import Unavailable
 from harness.lab.client import Lab, LabGone
 from harness.lab.state import State
 from harness.lab.wire import Kind
-from tests.lab.conftest import MakeLab
+from tests.lab.conftest import AGENT, MakeLab
 
 
 def finished(lab: Lab, *argv: str) -> tuple[int, bytes]:
@@ -84,10 +84,24 @@ def test_run_ends_when_its_client_goes(lab: Lab) -> None:
     assert status.runs == 0
 
 
-def test_lab_of_another_checkout_is_not_used(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.lab.client.ROOT", "/elsewhere")
-    with pytest.raises(Unavailable, match=r"the lab was started from .*: end it with ci/lab down there"):
+def test_lab_of_another_checkout_is_renewed_unless_it_is_in_use(
+    make_lab: MakeLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = make_lab(*AGENT)
+    lab.start()
+    lab.await_ready()
+    before = lab.status()
+    assert before is not None
+    monkeypatch.setattr("harness.lab.client._stale", lambda _: "was started from /elsewhere")
+    run = lab.run(["cat"])
+    with pytest.raises(Unavailable, match="the lab was started from /elsewhere, and is in use"):
         lab.start()
+    run.close()
+    wait_until("the run to be forgotten", lambda: not (status := lab.status()) or not status.runs, within=5)
+    lab.start()
+    after = lab.status()
+    assert after is not None
+    assert after.pid != before.pid
 
 
 # What goes wrong
