@@ -1,7 +1,8 @@
 """The process that owns the lab on the host: it starts the machine, passes frames on, and watches that it answers.
 
 It outlives the run that started it. It ends, with the machine, when it is told to, when nobody used the lab for a
-while, or when the machine ends or answers no more; then it says why.
+while, or when the machine ends or answers no more; then it says why. A machine that is lost over a run is started
+anew for the runs to come, a few times: what runs in it can end it, and should not end all that waits behind it.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class Limits:
     """Between two signs of life."""
     mercy: float = 10.0
     """For a run to end after its client has gone."""
+    renewals: float = 3
+    """Not seconds: how often a machine that is lost over a run is started anew."""
 
 
 Command = Callable[[int], Sequence[str]]
@@ -62,7 +65,9 @@ class Keeper:
         self._begin = self._heard = self._used = time.monotonic()
         self._facts: Facts | None = None
         self._ready = asyncio.Event()
+        self._renewals = limits.renewals
         self._end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._abandoned: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._agent: asyncio.StreamWriter
         self._clients: dict[int, asyncio.StreamWriter] = {}
         self._numbers = itertools.count(1)
@@ -84,17 +89,25 @@ class Keeper:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             server.close()
-        text = (
-            f"{reason or 'the lab was taken down'}; its console's last lines:\n{self._place.console_tail()}"
-        )
+        text = self._with_console(reason or "the lab was taken down")
         if reason:
             self._place.failure.write_text(text + "\n")
-        for writer in self._clients.values():
-            self._pass_on(writer, frame(0, Kind.GONE, text))
+        for writer in self._dismiss(text):
             with suppress(OSError, TimeoutError):
                 await asyncio.wait_for(writer.drain(), 1)
-            writer.close()
         return reason
+
+    def _with_console(self, reason: str) -> str:
+        return f"{reason}; its console's last lines:\n{self._place.console_tail()}"
+
+    def _dismiss(self, text: str) -> list[asyncio.StreamWriter]:
+        """Tell every run that its machine is gone, and hang up."""
+        writers = list(self._clients.values())
+        self._clients.clear()
+        for writer in writers:
+            self._pass_on(writer, frame(0, Kind.GONE, text))
+            writer.close()
+        return writers
 
     def _finish(self, reason: str) -> None:
         if not self._end.done():
@@ -107,29 +120,49 @@ class Keeper:
     # The machine
 
     async def _live(self) -> None:
-        """Start the machine and hear its agent, until the machine ends."""
-        try:
-            command = await asyncio.to_thread(self._prepare)
-            ours, theirs = socket.socketpair()
-            argv = command(theirs.fileno())
-        except HarnessError as error:
-            self._finish(str(error))
+        """One machine after another, until one is not to be followed by another."""
+        while not self._end.done():
+            try:
+                self._lose(await self._machine())
+            except HarnessError as error:
+                self._finish(str(error))
+
+    def _lose(self, reason: str) -> None:
+        """A machine is gone. Whoever had a run in it is told, and the next one starts; otherwise it is the end."""
+        if not (self._facts and self._clients and self._renewals):
+            self._finish(reason)
             return
+        self._renewals -= 1
+        self._dismiss(self._with_console(reason))
+        self._facts, self._phase = None, "fetching"
+        self._ready.clear()
+        self._begin = time.monotonic()
+
+    async def _machine(self) -> str:
+        """Start the machine and hear its agent, until it ends or is abandoned. Answers what became of it."""
+        command = await asyncio.to_thread(self._prepare)
+        ours, theirs = socket.socketpair()
+        self._abandoned = asyncio.get_running_loop().create_future()
+        argv = command(theirs.fileno())
         self._phase, self._heard = "booting", time.monotonic()
         with theirs:
             machine = await asyncio.create_subprocess_exec(
                 *argv, stdin=asyncio.subprocess.DEVNULL, pass_fds=[theirs.fileno()]
             )
+        reader, self._agent = await asyncio.open_unix_connection(sock=ours)
+        hearing = asyncio.create_task(self._hear(reader))
         try:
-            reader, self._agent = await asyncio.open_unix_connection(sock=ours)
-            await self._hear(reader)
+            await asyncio.wait((hearing, self._abandoned), return_when=asyncio.FIRST_COMPLETED)
+            if self._abandoned.done():
+                return self._abandoned.result()
+            hearing.result()
             with suppress(TimeoutError):
                 await asyncio.wait_for(machine.wait(), 1)
             how = "hung up" if machine.returncode is None else f"ended (exit status {machine.returncode})"
-            self._finish(f"the lab's machine {how}{self._complaint()}")
-        except HarnessError as error:
-            self._finish(str(error))
+            return f"the lab's machine {how}{self._complaint()}"
         finally:
+            hearing.cancel()
+            self._agent.close()
             with suppress(ProcessLookupError):
                 machine.terminate()
             with suppress(TimeoutError):
@@ -137,6 +170,10 @@ class Keeper:
             with suppress(ProcessLookupError):
                 machine.kill()
             await machine.wait()
+
+    def _abandon(self, reason: str) -> None:
+        if not self._abandoned.done():
+            self._abandoned.set_result(reason)
 
     def _complaint(self) -> str:
         """What QEMU said, if anything."""
@@ -176,9 +213,9 @@ class Keeper:
             silent = now - self._heard
             patience = self._limits.silence if self._facts else self._limits.boot
             if self._phase != "fetching" and silent > patience * PACE:
-                self._finish(f"the lab has not answered for {silent:.0f} s ({self._phase})")
+                self._abandon(f"the lab has not answered for {silent:.0f} s ({self._phase})")
             if self._phase == "booting" and (why := self._own_failure()):
-                self._finish(f"the lab cannot start: {why}")
+                self._abandon(f"the lab cannot start: {why}")
             if self._facts:
                 self._agent.write(Frame(0, Kind.PING).packed())
             if now - self._used > self._limits.idle:
@@ -229,7 +266,7 @@ class Keeper:
                         self._finish("")
                     elif message.kind is Kind.START and not run:
                         run = await self._start(message.holds(Request), writer)
-                    elif run:
+                    elif run in self._clients:
                         self._tell(run, message.kind, message.payload)
         except (HarnessError, ConnectionError) as error:
             print(f"a client's connection broke off: {error}", file=sys.stderr)

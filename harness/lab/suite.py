@@ -41,6 +41,10 @@ class SessionGone(Unavailable):
     """The session in the lab ended over a test, or hangs in it. The lab is there, and the next test gets a new one."""
 
 
+class MachineGone(SessionGone):
+    """The lab's machine ended over a test, with the sessions in it. It starts anew, for the next test."""
+
+
 _numbers = itertools.count()
 
 
@@ -75,7 +79,7 @@ class LabSuite:
 
     def open(self) -> bool:
         """Await the lab, and that the session in it has collected. Whether it has; if not, `lost` says why."""
-        if self._connection is None and not self.lost:
+        while self._connection is None and not self.lost:
             with suppress(*LOST), self._guarded():
                 status = self._lab.await_ready(self._tell)
                 with self._slot():
@@ -86,8 +90,8 @@ class LabSuite:
     def run(self, item: pytest.Item) -> Iterator[pytest.TestReport]:
         """Run one test there; its reports, as they come. `open` it first.
 
-        Raises SessionGone if it cost the session; Unavailable or DeadlineExceeded if the lab is lost over it, and at
-        every later call.
+        Raises SessionGone if it cost the session, MachineGone if it cost the machine; Unavailable or DeadlineExceeded
+        if the lab is lost over it, and at every later call.
         """
         if self.lost:
             raise Unavailable(self.lost)
@@ -112,10 +116,18 @@ class LabSuite:
         try:
             yield
         except BaseException as error:
+            self.close()
+            if isinstance(error, LabGone) and self._is_back():
+                raise MachineGone(f"{error}\n(the lab starts anew)") from None
             if isinstance(error, LOST) and not isinstance(error, SessionGone):
                 self.lost = str(error)
-            self.close()
             raise
+
+    def _is_back(self) -> bool:
+        """Whether the lab's keeper starts its machine anew. It tells its clients when it knows."""
+        with suppress(*LOST):
+            return self._lab.status() is not None
+        return False
 
     def _slot(self) -> AbstractContextManager[None]:
         return slot(self._lab.place.folder, cpus())

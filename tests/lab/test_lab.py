@@ -156,6 +156,17 @@ def test_machine_that_hangs_in_a_run_is_noticed(make_lab: MakeLab) -> None:
         finished(lab, "true")
 
 
+def test_machine_that_is_lost_over_runs_starts_anew_but_not_for_ever(make_lab: MakeLab) -> None:
+    lab = make_lab(*AGENT, limits="beat=0.05,renewals=1")
+    lab.start()
+    for left in (True, False):
+        lab.await_ready()
+        assert finished(lab, "echo", "well") == (0, b"well\n")
+        with pytest.raises(LabGone, match=r"machine ended \(exit status -9\)"):
+            finished(lab, "sh", "-c", "kill -9 $PPID; exec sleep 10")
+        assert (lab.status() is not None) == left
+
+
 def test_keeper_that_is_killed_is_missed(make_lab: MakeLab) -> None:
     lab = make_lab("setpriv", "--pdeathsig", "KILL", "--", "sleep", "1000")
     lab.start()

@@ -43,6 +43,9 @@ def test_red_there(testbed, driver, backend):
 def test_lethal(testbed, driver, backend):
     if "lethal" in os.environ:
         os._exit(9)
+    if "fells" in os.environ:
+        os.kill(os.getppid(), signal.SIGKILL)
+        signal.pause()
     if "hangs" in os.environ:
         print("it has begun", flush=True)
         signal.pause()
@@ -141,6 +144,11 @@ def test_session_that_hangs_in_the_lab_costs_its_test_alone(suite: Suite, lab: L
         conftest.write("from harness.lab import suite\nsuite.TEST_SECONDS = 5\n")
     reason = reason_of_the_error(suite, lab, "hangs")
     assert reason.startswith("waited 5 s for a test in the lab to end")
+
+
+def test_machine_that_ends_in_a_test_costs_that_test_alone(suite: Suite, lab: Lab) -> None:
+    reason = reason_of_the_error(suite, lab, "fells")
+    assert reason.startswith("the lab's machine ended (exit status -9); its console's last lines:")
 
 
 def reason_of_the_error(suite: Suite, lab: Lab, fault: str) -> str:
