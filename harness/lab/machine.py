@@ -19,8 +19,7 @@ from harness.lab.state import ROOT, State
 from harness.lab.visible import hidden
 from harness.vmm.find import QEMU_PROGRAM
 
-MEMORY_MIB = 2800
-"""All of it below 4 GiB: with more, guests in it faulted now and then, and its own kernel was overwritten once."""
+MEMORY_MIB = 3072
 SLOWNESS = 8
 """What deadlines are multiplied by in the lab."""
 
