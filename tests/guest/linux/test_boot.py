@@ -48,7 +48,7 @@ def test_the_command_line_names_every_nic_but_the_management_nic(tmp_path: Path,
         kernel_options="maxcpus=1",
     )
     assert config.cmdline == (
-        "console=ttyS0 quiet panic=0 guest.net0=52:54:00:00:00:00,up "
+        "console=ttyS0 quiet panic=0 noxsave guest.net0=52:54:00:00:00:00,up "
         "guest.net1=52:54:00:00:00:01,10.9.0.2/24 maxcpus=1"
     )
     assert [(nic.id, nic.pairs) for nic in config.nics] == [("net0", 4), ("net1", 4), ("mgmt", 1)]
