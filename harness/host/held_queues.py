@@ -60,15 +60,17 @@ def held_queues(pid: int, tap: str) -> Iterator[list[HeldQueue]]:
             os.close(descriptor)
 
 
-def in_order(held: list[HeldQueue], receiver: socket, others: list[bytes]) -> list[HeldQueue]:
+def in_order(
+    held: list[HeldQueue], receiver: socket, others: list[bytes], *, ask: bool = True
+) -> list[HeldQueue]:
     """The queues in the order of the pairs: by the marks that they have, or get now; failing that, as opened.
 
-    `receiver` and `others` are those of `number_of`.
+    `receiver` and `others` are those of `number_of`. `ask`: whether the kernel's numbers mean anything.
     """
     if len(held) < 2:
         return held
     marks = [marked(queue.duplicate) for queue in held]
-    if None in marks:
+    if ask and None in marks:
         numbers = [number_of(queue.duplicate, receiver, others) for queue in held]
         if trustworthy(numbers, marks):
             for queue, number in zip(held, numbers, strict=True):

@@ -79,6 +79,7 @@ class Tap:
         self.pairs = pairs
         self._reader = MarshalRtnl()
         self._last_seen: tuple[int, int] | None = None
+        self._heirs: set[int] = set()
         with ExitStack() as undo:
             self._links = IPRoute()
             undo.callback(self._links.close)
@@ -103,6 +104,13 @@ class Tap:
 
     def adopt(self) -> None:
         """Called once the VMM runs: for taps that are not there before."""
+
+    def inherit(self, pid: int) -> None:
+        """Called for a VMM that opened its queues while another held some: the kernel's numbers are mixed up then.
+
+        A queue that goes away leaves its number to the last one (__tun_detach(), Linux drivers/net/tun.c).
+        """
+        self._heirs.add(pid)
 
     def _open(self, undo: ExitStack) -> None:
         """Put the interface up and get hold of both ends of its wire."""
@@ -143,7 +151,9 @@ class Tap:
     def _each(self, pid: int) -> list[bool]:
         """Attachment of each queue, pair by pair."""
         with held_queues(pid, self.name) as held:
-            return [queue.attached for queue in in_order(held, self._wire.receiver, self._wire.waiting)]
+            ask = pid not in self._heirs
+            in_pairs = in_order(held, self._wire.receiver, self._wire.waiting, ask=ask)
+            return [queue.attached for queue in in_pairs]
 
     def changes(self) -> list[str]:
         """The changes of queue counts since the last call, in words."""

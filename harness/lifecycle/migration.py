@@ -12,6 +12,7 @@ from pathlib import Path
 
 from harness.deadline import Deadline
 from harness.host.backend import NetworkBackend
+from harness.host.tap import Tap
 from harness.lifecycle.guest import neighbours
 from harness.lifecycle.saving import carry_over, knowledge
 from harness.nic import Nic
@@ -67,7 +68,9 @@ def migrate(bed: Testbed, nic: Nic, *, vmm: Vmm | None = None, local: bool = Fal
     bed.journal.add("vmm", f"migrated to {new.vmm.name}, process {new.pid}")
     for each in nics:
         each.vm, each.config = new, nic_of(new.config, each.config.id)
-        each.backend = there.backends[each.config.id]
+        before, each.backend = each.backend, there.backends[each.config.id]
+        if each.backend is before and isinstance(before, Tap):
+            before.inherit(new.pid)
     carry_over(bed, nic, drivers)
 
 

@@ -189,6 +189,16 @@ def test_descriptors_decide_where_the_kernel_numbers_no_more(tap: Tap, open_queu
     assert states(tap).each == (False, True, False)
 
 
+def test_numbers_mean_nothing_after_a_predecessor(tap: Tap, open_queues: OpenQueues) -> None:
+    before = [tun.open_queue(tap.name, multi_queue=True) for _ in range(4)]
+    queues = open_queues(tap, 4)
+    for queue in before:  # each leaves its number to the last one, so that the order ends up reversed
+        os.close(queue)
+    tap.inherit(US)
+    tun.set_queue(queues[0], attach=False)
+    assert states(tap).each == (False, True, True, True)
+
+
 def test_asking_for_numbers_takes_no_frame_away(tap: Tap, open_queues: OpenQueues) -> None:
     queues = open_queues(tap, 2)
     os.write(queues[1], bytes(VNET_HEADER) + FRAMES[0])
