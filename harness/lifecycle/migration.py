@@ -54,6 +54,16 @@ def destination(bed: Testbed, nic: Nic, vmm: Vmm | None = None) -> Destination:
     return Destination(incoming, backends)
 
 
+def nowhere_to_go(nic: Nic) -> str | None:
+    """Why the NIC's VM cannot be migrated here, if so."""
+    if nic.vm.vmm.takes_attachments_along and nic.backend.kind == "vhost-user":
+        return (
+            "the destination connects to the back end of the source, which waits for the destination: "
+            "the suite's own serves one VMM at a time"
+        )
+    return None
+
+
 def migrate(bed: Testbed, nic: Nic, *, vmm: Vmm | None = None, local: bool = False) -> None:
     """Migrate the NIC's VM to a new process, in which it goes on; the old one has ended then.
 

@@ -154,6 +154,8 @@ def plug_again(bed: Testbed, nic: Nic) -> None:
 
 
 ONLY_CLOUD_HYPERVISOR = "cloud-hypervisor"
+LIVE_MIGRATION = Transition("live-migration", Effect.KEEPS, migrate, need="snapshot")
+
 TRANSITIONS = (
     Transition("device-reset", Effect.ONE, reset_device),
     Transition("unbind-and-bind", Effect.ONE, unbind_and_bind),
@@ -170,7 +172,7 @@ TRANSITIONS = (
         need="snapshot",
         only_on=ONLY_CLOUD_HYPERVISOR,
     ),
-    Transition("live-migration", Effect.KEEPS, migrate, need="snapshot"),
+    LIVE_MIGRATION,
 )
 """The transitions of a NIC that the VM has from its start on."""
 
