@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -64,6 +65,11 @@ class Connection:
             if message.kind is Kind.GONE:
                 raise LabGone(message.holds(str))
         return found
+
+    def settle(self) -> None:
+        """Take in, unread, what has come by now. Raises LabGone if the lab has gone meanwhile."""
+        while select.select([self._socket], [], [], 0)[0]:
+            self.receive()
 
     def frames(self) -> Iterator[Frame]:
         """What comes, as it comes."""

@@ -78,7 +78,15 @@ class LabSuite:
             self._lab.start()
 
     def open(self) -> bool:
-        """Await the lab, and that the session in it has collected. Whether it has; if not, `lost` says why."""
+        """Await the lab, and that the session in it has collected. Whether it has; if not, `lost` says why.
+
+        A machine that went between two tests costs neither.
+        """
+        if self._connection is not None:
+            try:
+                self._connection.settle()
+            except LabGone:
+                self.close()
         while self._connection is None and not self.lost:
             with suppress(*LOST), self._guarded():
                 status = self._lab.await_ready(self._tell)

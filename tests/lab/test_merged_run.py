@@ -46,6 +46,8 @@ def test_lethal(testbed, driver, backend):
     if "fells" in os.environ:
         os.kill(os.getppid(), signal.SIGKILL)
         signal.pause()
+    if "leaves" in os.environ:
+        open(os.environ["leaves"], "w").write(str(os.getppid()))
     if "hangs" in os.environ:
         print("it has begun", flush=True)
         signal.pause()
@@ -149,6 +151,35 @@ def test_session_that_hangs_in_the_lab_costs_its_test_alone(suite: Suite, lab: L
 def test_machine_that_ends_in_a_test_costs_that_test_alone(suite: Suite, lab: Lab) -> None:
     reason = reason_of_the_error(suite, lab, "fells")
     assert reason.startswith("the lab's machine ended (exit status -9); its console's last lines:")
+
+
+END_OF_THE_MACHINE = """
+import os
+import signal
+from harness.deadline import wait_until
+from harness.lab.client import Lab
+
+def pytest_runtest_logfinish(nodeid, location):
+    agent = int(open(os.environ["leaves"]).read())
+    if "test_lethal" in nodeid and os.getppid() != agent:
+        os.kill(agent, signal.SIGKILL)
+        wait_until("the keeper to see it", lambda: Lab().status().phase != "ready", within=5)
+"""
+
+
+def test_machine_that_ends_between_two_tests_costs_neither(suite: Suite, lab: Lab, tmp_path: Path) -> None:
+    lab.start()
+    lab.await_ready()
+    before = lab.status()
+    with (suite.folder / "conftest.py").open("a") as conftest:
+        conftest.write(END_OF_THE_MACHINE)
+    command = suite.command("--lab", "auto", "-k", "test_lethal or test_thereafter")
+    suite.execute(command, leaves=str(tmp_path / "pid"))
+    assert suite.verdicts == {"test_lethal[probe-tap]": "pass", "test_thereafter[probe-tap]": "pass"}
+    after = lab.status()
+    assert before is not None
+    assert after is not None
+    assert after.seconds < before.seconds + 30
 
 
 def reason_of_the_error(suite: Suite, lab: Lab, fault: str) -> str:
