@@ -45,7 +45,6 @@ def test_lethal(testbed, driver, backend):
         os._exit(9)
     if "fells" in os.environ:
         os.kill(os.getppid(), signal.SIGKILL)
-        signal.pause()
     if "leaves" in os.environ:
         open(os.environ["leaves"], "w").write(str(os.getppid()))
     if "hangs" in os.environ:
