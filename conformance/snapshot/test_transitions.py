@@ -5,15 +5,7 @@ from random import Random
 
 import pytest
 
-from harness.lifecycle import (
-    LIVE_MIGRATION,
-    PLUGGED_AGAIN,
-    TRANSITIONS,
-    Transition,
-    check,
-    check_count,
-    nowhere_to_go,
-)
+from harness.lifecycle import PLUGGED_AGAIN, TRANSITIONS, Transition, check, check_count
 from harness.nic import Nic
 from harness.requirements import requirement
 from harness.testbed import NicPlan, Testbed
@@ -37,8 +29,9 @@ HERE = [step for step in TRANSITIONS if step.need is None]
 
 @pytest.fixture(autouse=True)
 def judged(request: pytest.FixtureRequest, nic: Nic) -> None:
-    """Skip a migration that has no destination."""
-    if request.node.callspec.params.get("transition") is LIVE_MIGRATION and (why := nowhere_to_go(nic)):
+    """Skip a transition through which this NIC cannot be taken."""
+    step: Transition | None = request.node.callspec.params.get("transition")
+    if step and (why := step.hindrance(nic)):
         pytest.skip(why)
 
 
@@ -83,9 +76,7 @@ def test_count_after_being_plugged_again(testbed: Testbed, nic: Nic, pairs: int)
 def walk(bed: Testbed, nic: Nic, rng: Random, known: Sequence[Transition], length: int) -> None:
     """Counts and transitions in any order: after each step the witnesses agree on what should be in force."""
     count: int | None = 1
-    here = [step for step in known if step.only_on in (None, nic.vm.vmm.kind)]
-    if nowhere_to_go(nic):
-        here = [step for step in here if step is not LIVE_MIGRATION]
+    here = [step for step in known if step.only_on in (None, nic.vm.vmm.kind) and not step.hindrance(nic)]
     for step in rng.choices(here, k=length):
         if rng.random() < 0.7:
             count = rng.randint(1, 4)

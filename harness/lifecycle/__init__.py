@@ -2,7 +2,7 @@
 
 from harness.lifecycle.checks import check, check_all_active, check_safe
 from harness.lifecycle.damage import DAMAGES, NUMBERS, OTHERS, Damage
-from harness.lifecycle.migration import CutLine, destination, migrate, nowhere_to_go
+from harness.lifecycle.migration import CutLine, destination, migrate
 from harness.lifecycle.records import count_fields, rewrite_count
 from harness.lifecycle.saving import (
     Snapshot,
@@ -17,18 +17,10 @@ from harness.lifecycle.saving import (
     snapshot_folders,
 )
 from harness.lifecycle.stored import form_of
-from harness.lifecycle.transitions import (
-    LIVE_MIGRATION,
-    PLUGGED_AGAIN,
-    TRANSITIONS,
-    Effect,
-    Transition,
-    check_count,
-)
+from harness.lifecycle.transitions import PLUGGED_AGAIN, TRANSITIONS, Effect, Transition, check_count
 
 __all__ = [
     "DAMAGES",
-    "LIVE_MIGRATION",
     "NUMBERS",
     "OTHERS",
     "PLUGGED_AGAIN",
@@ -48,7 +40,6 @@ __all__ = [
     "form_of",
     "go_on",
     "migrate",
-    "nowhere_to_go",
     "require_room",
     "restore",
     "rewrite_count",

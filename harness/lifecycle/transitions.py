@@ -15,7 +15,7 @@ from harness.guest.probe.ejection import eject
 from harness.guest.probe.monitor import Monitor
 from harness.lifecycle.checks import check, check_all_active
 from harness.lifecycle.guest import let_go, monitor_of, neighbours, probe_driver
-from harness.lifecycle.migration import migrate
+from harness.lifecycle.migration import migrate, nowhere_to_go
 from harness.lifecycle.records import count_fields, rewrite_count
 from harness.lifecycle.saving import restore, save, save_and_restore
 from harness.nic import Nic
@@ -39,7 +39,7 @@ class Transition:
     """A named step in a device's life.
 
     `need` is what the host must be able to do (see Capabilities), if anything; `only_on` the one kind of VMM that
-    knows it, if so.
+    knows it, if so. `hindrance` says why a NIC cannot be taken through it here, if so.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Transition:
     run: Callable[[Testbed, Nic], None]
     need: str | None = None
     only_on: str | None = None
+    hindrance: Callable[[Nic], str | None] = lambda _: None
 
     def expected(self, count: int | None) -> int | None:
         """The count after it, from the count before. None: all pairs, whatever the driver had asked for."""
@@ -154,8 +155,6 @@ def plug_again(bed: Testbed, nic: Nic) -> None:
 
 
 ONLY_CLOUD_HYPERVISOR = "cloud-hypervisor"
-LIVE_MIGRATION = Transition("live-migration", Effect.KEEPS, migrate, need="snapshot")
-
 TRANSITIONS = (
     Transition("device-reset", Effect.ONE, reset_device),
     Transition("unbind-and-bind", Effect.ONE, unbind_and_bind),
@@ -172,7 +171,7 @@ TRANSITIONS = (
         need="snapshot",
         only_on=ONLY_CLOUD_HYPERVISOR,
     ),
-    LIVE_MIGRATION,
+    Transition("live-migration", Effect.KEEPS, migrate, need="snapshot", hindrance=nowhere_to_go),
 )
 """The transitions of a NIC that the VM has from its start on."""
 
