@@ -48,6 +48,10 @@ class Deadline:
         """Whether nothing is left."""
         return time.monotonic() >= self._end
 
+    def pause(self, seconds: float) -> None:
+        """Let others go on before the next look, no longer than is left: threads of this process need its lock."""
+        time.sleep(min(seconds, self.remaining()))
+
 
 def wait_until(
     reason: str,
@@ -73,4 +77,4 @@ def wait_until(
         if deadline.expired():
             shown = last() if last else seen
             raise DeadlineExceeded(f"waited {deadline.seconds:.1f} s for {reason}; last seen: {shown}")
-        time.sleep(min(every, deadline.remaining()))
+        deadline.pause(every)

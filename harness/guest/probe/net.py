@@ -27,6 +27,8 @@ BUFFER = 2048
 PAGE = 4096
 RING = 256
 CONFIG_MAC, CONFIG_MAX_PAIRS = 0, 8
+_LOOK_AGAIN = 0.000_05
+"""Seconds between two looks for buffers that the device still holds."""
 CONTROL_PATIENCE = 2.0
 UNTOUCHED = 0xEE
 """What the ack byte holds before the device writes it."""
@@ -400,9 +402,12 @@ class VirtioNet:
                 at += len(batch)
                 queue.publish()
                 self.device.notify(queue.index)
-            for used in queue.reap():
+            given_back = queue.reap()
+            for used in given_back:
                 queue.release(used)
                 slots.append(used.buffers[0].address)
                 returned += used.descriptors[0] in mine
                 mine.discard(used.descriptors[0])
+            if not given_back and not batch:
+                deadline.pause(_LOOK_AGAIN)
         return returned
