@@ -1,0 +1,80 @@
+"""The kill matrix: does each test fail on some wrong VMM, and each wrong VMM fail some test? Run as ci/mutants.
+
+Tests that no mutant kills and mutants that no test kills are to be explained in conformance/mutants.toml.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tomllib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from harness.errors import BadInput, HarnessError
+from harness.mutants import all_mutants, find_mutant
+from harness.mutants.kills import ROOT, Kills, measure
+
+EXCEPTIONS = ROOT / "conformance" / "mutants.toml"
+
+
+def table(kills: Kills) -> Table:
+    """Mutants by row; the tests that each kills by file and function."""
+    shown = Table("mutant", "tests", "killed", box=None, padding=(0, 1))
+    for name, killed in kills.by_mutant.items():
+        files: dict[str, list[str]] = defaultdict(list)
+        for test in sorted(killed):
+            path, _, function = test.partition("::")
+            files[Path(path).stem.removeprefix("test_")].append(function.removeprefix("test_"))
+        text = "; ".join(f"{stem}: {', '.join(functions)}" for stem, functions in files.items())
+        shown.add_row(name, str(len(killed)), text or "nothing")
+    return shown
+
+
+def exceptions(path: Path) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Reasons by test and by mutant. Raises BadInput for a damaged file."""
+    try:
+        plain = tomllib.loads(path.read_text())
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise BadInput(f"cannot read {path}: {error}") from None
+    return plain.get("tests", {}), plain.get("mutants", {})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line: 0 if both lists are empty or explained, 1 if not, 2 if it could not be found out."""
+    parser = argparse.ArgumentParser(
+        prog="ci/mutants", description="Prints which tests each mutant kills. Further arguments go to pytest."
+    )
+    parser.add_argument("--vmm", required=True, metavar="[NAME=]PATH", help="a VMM that is right")
+    parser.add_argument(
+        "--only", action="append", metavar="NAME", help="this mutant; may be given several times"
+    )
+    options, rest = parser.parse_known_args(arguments)
+    try:
+        names = options.only or list(all_mutants())
+        for name in names:
+            find_mutant(name)
+        known_tests, known_mutants = exceptions(EXCEPTIONS)
+        kills = measure(options.vmm, names, rest)
+    except HarnessError as error:
+        print(f"ci/mutants: {error}", file=sys.stderr)
+        return 2
+    Console(width=120).print(table(kills))
+    open_tests = (
+        sorted(test for test in kills.unkilled if test not in known_tests) if not options.only else []
+    )
+    open_mutants = sorted(name for name in kills.harmless if name not in known_mutants)
+    for title, found in (("no mutant kills", open_tests), ("killed by no test", open_mutants)):
+        print(f"\n{title}: {len(found)} unexplained")
+        print("".join(f"  {name}\n" for name in found), end="")
+    explained = sorted(kills.unkilled & set(known_tests)) + sorted(kills.harmless & set(known_mutants))
+    print(f"\nexplained in {EXCEPTIONS.name}: {len(explained)}")
+    return 1 if open_tests or open_mutants else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

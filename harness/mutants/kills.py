@@ -1,0 +1,84 @@
+"""Which mutant kills which test: runs of the whole suite, compared.
+
+The suite runs once on a VMM that is right, then once under each mutant of that same binary. A mutant *kills* a test
+that passed before and fails under it. What is left over is a test that proves nothing, or a defect that nobody would
+notice.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.errors import BadInput
+from harness.evidence.results import Verdict, load
+
+ROOT = Path(__file__).parents[2]
+RUN_PATIENCE = 1800.0
+"""Seconds for one run of the suite."""
+
+
+@dataclass
+class Kills:
+    """Which tests each mutant kills; both by the test's function, whose variants count together."""
+
+    tests: set[str]
+    by_mutant: dict[str, set[str]] = field(default_factory=dict)
+
+    @property
+    def unkilled(self) -> set[str]:
+        """Tests that passed under every mutant."""
+        return self.tests - set().union(*self.by_mutant.values())
+
+    @property
+    def harmless(self) -> set[str]:
+        """Mutants under which every test passed."""
+        return {name for name, killed in self.by_mutant.items() if not killed}
+
+
+def function_of(test: str) -> str:
+    """A test's name without its parameters."""
+    return test.partition("[")[0]
+
+
+def run_suite(vmm: str, name: str | None, arguments: Sequence[str]) -> dict[str, bool]:
+    """One run of the suite; for each test that was judged, whether it passed."""
+    with tempfile.TemporaryDirectory(prefix="vnmq-report-") as report:
+        words = [sys.executable, "-m", "pytest", "conformance", "-q", "-n", "auto", "--vmm", vmm]
+        words += ["--report", report, *([] if name is None else ["--mutant", name]), *arguments]
+        try:
+            done = subprocess.run(
+                words, cwd=ROOT, capture_output=True, text=True, timeout=RUN_PATIENCE, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise BadInput(
+                f"the suite did not end within {RUN_PATIENCE:.0f} s under {name or 'no mutant'}"
+            ) from None
+        if done.returncode not in (0, 1):
+            raise BadInput(f"the suite could not run: {(done.stderr or done.stdout).strip()[-400:]}")
+        results = load(Path(report)).results
+    return {r.test: r.verdict is Verdict.PASS for r in results if r.verdict in (Verdict.PASS, Verdict.FAIL)}
+
+
+def measure(vmm: str, names: Sequence[str], arguments: Sequence[str]) -> Kills:
+    """Run everything. Raises BadInput if the VMM is not right to begin with in any test."""
+    begin = time.monotonic()
+    usual = run_suite(vmm, None, arguments)
+    right = {test for test, passed in usual.items() if passed}
+    print(
+        f"without a mutant: {len(right)} of {len(usual)} pass, {time.monotonic() - begin:.0f} s", flush=True
+    )
+    kills = Kills({function_of(test) for test in right})
+    for name in names:
+        begin = time.monotonic()
+        found = run_suite(vmm, name, arguments)
+        # One that is skipped under a mutant, or could not judge, proves nothing.
+        dead = {test for test in right if not found.get(test, True)}
+        kills.by_mutant[name] = {function_of(test) for test in dead}
+        print(f"{name}: kills {len(dead)} tests, {time.monotonic() - begin:.0f} s", flush=True)
+    return kills
