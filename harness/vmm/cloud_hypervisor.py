@@ -17,6 +17,7 @@ import httpx
 from harness.deadline import PACE, Deadline, wait_until
 from harness.errors import DeadlineExceeded, VmmDied, VmmError
 from harness.guest.memory import GuestMemory, map_shared_memory
+from harness.host.unix_socket import connect
 from harness.vmm.base import (
     Launch,
     NicConfig,
@@ -28,7 +29,7 @@ from harness.vmm.base import (
     Vmm,
 )
 from harness.vmm.cloud_hypervisor_files import SERIAL, Event, Files, timed_lines
-from harness.vmm.cloud_hypervisor_migration import CloudHypervisorIncoming, connect
+from harness.vmm.cloud_hypervisor_migration import CloudHypervisorIncoming
 from harness.vmm.cloud_hypervisor_state import ComponentState, components
 from harness.vmm.cloud_hypervisor_threads import being_started
 from harness.vmm.process import VmmProcess

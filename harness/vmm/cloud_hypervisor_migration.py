@@ -5,13 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import select
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from harness.deadline import PACE, wait_until
 from harness.errors import VmmError
+from harness.host.unix_socket import connect
 from harness.vmm.base import Incoming, Vm
 from harness.vmm.cloud_hypervisor_files import Files
 from harness.vmm.process import VmmProcess
@@ -20,17 +20,6 @@ T = TypeVar("T")
 
 READY_PATIENCE = 10.0
 ARRIVAL_PATIENCE = 20.0
-
-
-def connect(path: Path) -> socket.socket | None:
-    """A connection to a UNIX socket; None while nobody listens there."""
-    connection = socket.socket(socket.AF_UNIX)
-    try:
-        connection.connect(str(path))
-    except (FileNotFoundError, ConnectionRefusedError):
-        connection.close()
-        return None
-    return connection
 
 
 class CloudHypervisorIncoming(Incoming):

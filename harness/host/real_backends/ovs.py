@@ -16,6 +16,7 @@ from harness.deadline import PACE, wait_until
 from harness.errors import BadInput, HarnessError, Unavailable
 from harness.host.real_backends.base import READY_WITHIN
 from harness.host.real_backends.dpdk import DpdkBackend
+from harness.host.unix_socket import is_listened_on
 from harness.host.vhost_user.endpoints import Connect, Endpoint, Listen
 from harness.vmm.process import VmmProcess
 
@@ -61,7 +62,12 @@ class OpenVSwitch(DpdkBackend):
             folder=self.folder,
         )
         undo.callback(server.stop)
-        wait_until("Open vSwitch's database", self._database.exists, within=READY_WITHIN, last=server.tail)
+        wait_until(
+            "Open vSwitch's database",
+            lambda: is_listened_on(self._database),
+            within=READY_WITHIN,
+            last=server.tail,
+        )
         self._call("ovs-vsctl", f"--db=unix:{self._database}", "--no-wait", *self._settings())
 
     def _settings(self) -> list[str]:
