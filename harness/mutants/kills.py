@@ -66,7 +66,7 @@ def run_suite(vmm: str, name: str | None, arguments: Sequence[str]) -> dict[str,
 
 
 def measure(vmm: str, names: Sequence[str], arguments: Sequence[str]) -> Kills:
-    """Run everything. Raises BadInput if the VMM is not right to begin with in any test."""
+    """Run everything. What fails without a mutant is left out. Raises BadInput if the suite cannot run."""
     begin = time.monotonic()
     usual = run_suite(vmm, None, arguments)
     right = {test for test, passed in usual.items() if passed}
