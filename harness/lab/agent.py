@@ -11,9 +11,10 @@ import platform
 import selectors
 import signal
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
+from harness.lab.idle_vm import IdleVm
 from harness.lab.preload import preload
 from harness.lab.run import READ_SIZE, Run, exit_code
 from harness.lab.state import sources
@@ -137,13 +138,24 @@ def _virtio_port() -> int:
     raise SystemExit(f"lab failed: there is no virtio-serial port {PORT}")
 
 
+def _idle_vm() -> IdleVm:
+    try:
+        return IdleVm()
+    except OSError as error:
+        raise SystemExit(f"lab failed: its KVM makes no virtual machine: {error.strerror}") from error
+
+
 def main() -> None:
     """In the lab: serve the keeper by its port, or by a descriptor that was inherited."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--descriptor", type=int)
     given = parser.parse_args().descriptor
 
-    Agent(_virtio_port() if given is None else given).serve()
+    if given is not None:
+        Agent(given).serve()
+        return
+    with closing(_idle_vm()):
+        Agent(_virtio_port()).serve()
 
 
 if __name__ == "__main__":

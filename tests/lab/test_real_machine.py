@@ -14,7 +14,7 @@ from harness.deadline import wait_until
 from harness.errors import HarnessError
 from harness.lab.client import Lab, LabGone
 from harness.lab.image import lab_image
-from harness.lab.machine import PROCESSOR
+from harness.lab.machine import PROCESSOR, cpus
 from harness.lab.state import State
 from harness.vmm.find import QEMU_PROGRAM
 from tests.lab.test_lab import finished, is_gone
@@ -73,6 +73,13 @@ def test_files_of_the_host_are_there_and_read_only(lab: Lab) -> None:
     assert printed.startswith(Path(__file__).read_bytes())
     assert printed.endswith(b"Read-only file system\n")
     assert code == 1
+
+
+def test_kvm_is_kept_awake_and_every_cpu_runs(lab: Lab) -> None:
+    code, printed = finished(lab, "sh", "-c", "nproc; ls -l /proc/1/fd")
+    assert code == 0
+    assert printed.startswith(b"%d\n" % cpus())
+    assert b"anon_inode:kvm-vcpu:0" in printed
 
 
 def test_machine_that_hangs_is_noticed_and_ended(lab: Lab) -> None:
