@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.bench import Figures
+from harness.checkout import ROOT
 from harness.errors import DeadlineExceeded, Unavailable
 from harness.lab.client import Lab
-from harness.lab.state import ROOT
 from harness.scratch import Scratch
 from harness.session import NEEDS_KVM
 from harness.vmm.base import Vmm

@@ -11,13 +11,12 @@ import msgspec
 from harness.bisect.builds import NotBuilt, binary_of
 from harness.bisect.plan import Finding, Outcome, Plan
 from harness.bisect.shell import Git, clean_environment, last_line, run_command
+from harness.checkout import ROOT
 from harness.errors import BadInput, DeadlineExceeded, HarnessError
-from harness.evidence.baseline import FOLDER
 from harness.evidence.compare import Kind, judge, whole
 from harness.evidence.results import Run, load
 from harness.scratch import Scratch
 
-ROOT = FOLDER.parents[1]
 ASK_SECONDS = 900.0
 """Longer than any one test, or any few variants of one, take."""
 REPORT, TEXT, FINDING = "report", "repro.txt", "finding.json"

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import msgspec
 
+from harness.checkout import ROOT
 from harness.errors import BadInput
 from harness.evidence.results import Result, Verdict, VmmInfo
 
-FOLDER: Path = Path(__file__).resolve().parents[2] / "ci" / "baselines"
+FOLDER: Path = ROOT / "ci" / "baselines"
 """The baselines of this checkout."""
 
 EXPECTABLE = (Verdict.PASS, Verdict.FAIL, Verdict.XFAIL, Verdict.SKIP)

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness.checkout import ROOT
 from harness.deadline import PACE
 from harness.errors import BadInput, HarnessError
 from harness.evidence.accept import accept, needs_reason
@@ -17,7 +18,6 @@ from harness.evidence.compare import Finding, Kind, against_baselines, builds, e
 from harness.evidence.fold import split_id
 from harness.evidence.results import Run, load
 
-ROOT = FOLDER.parents[1]
 SUITE_SECONDS = 2 * 3600 * PACE
 """Longer than any run of the suite: a run that takes more hangs."""
 

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import msgspec
 
+from harness.checkout import ROOT
 from harness.errors import BadInput
 
-PATH: Path = Path(__file__).resolve().parents[2] / "conformance" / "requirements.toml"
+PATH: Path = ROOT / "conformance" / "requirements.toml"
 """The register of this checkout."""
 
 VERSIONS = ("1.0", "1.1", "1.2", "1.3", "1.4")

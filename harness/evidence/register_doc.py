@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from harness.checkout import ROOT
 from harness.errors import HarnessError
 from harness.evidence.register import PATH, Force, Register, Requirement, Source, load_register
 from harness.evidence.store import write_atomically
 
-DOC = PATH.parents[1] / "docs" / "requirements.md"
+DOC = ROOT / "docs" / "requirements.md"
 
 _MEANING = {
     Force.MUST: "a normative MUST or MUST NOT of the document",

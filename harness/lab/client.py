@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from harness.checkout import ROOT
 from harness.deadline import PACE, Deadline, wait_until
 from harness.errors import DeadlineExceeded, Unavailable
-from harness.lab.state import ROOT, State, environment, state
+from harness.lab.state import State, environment, state
 from harness.lab.visible import hidden
 from harness.lab.wire import Decoder, Frame, Kind, Request, Status, frame
 

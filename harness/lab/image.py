@@ -7,12 +7,12 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.checkout import IMAGES
 from harness.errors import DeadlineExceeded, Unavailable
 from harness.guest.cache import cache_root, cached
 from harness.guest.linux import cpio, modules, packages
-from harness.lab.state import ROOT
 
-FOLDER = ROOT / "fixtures" / "images" / "lab"
+FOLDER = IMAGES / "lab"
 ROOM_MIB = 700
 """Of disk that unpacking the kernel package takes for a moment."""
 

@@ -19,11 +19,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from harness.checkout import ROOT
 from harness.deadline import PACE
 from harness.errors import HarnessError
 from harness.lab.image import lab_image
 from harness.lab.machine import command_line
-from harness.lab.state import ROOT, State, environment, state
+from harness.lab.state import State, environment, state
 from harness.lab.wire import Decoder, Facts, Frame, Kind, Request, Status, frame
 
 READ_SIZE = 1 << 16

@@ -9,13 +9,14 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from harness.checkout import ROOT
 from harness.deadline import PACE
 from harness.errors import Unavailable
 from harness.guest.cache import cache_root
 from harness.guest.linux import cpio
 from harness.lab.agent import PORT
 from harness.lab.image import LabImage
-from harness.lab.state import ROOT, State
+from harness.lab.state import State
 from harness.lab.visible import hidden
 from harness.vmm.find import QEMU_PROGRAM
 

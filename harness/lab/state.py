@@ -13,10 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.checkout import ROOT
 from harness.errors import Unavailable
 from harness.guest.cache import cache_root
 
-ROOT = Path(__file__).parents[2]
 """The checkout that this is part of."""
 CONSOLE_LINES = 20
 _PACKAGES = Path("/var/lib/dpkg/status")
@@ -144,7 +144,7 @@ def environment() -> str:
 
 def sources() -> str:
     """Changes whenever a file of the harness does: digest of paths, sizes and times."""
-    package = Path(__file__).parents[1]
+    package = ROOT / "harness"
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*.py")):
         known = path.stat()

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.checkout import ROOT
 from harness.errors import BadInput
 from harness.lifecycle.saving import Snapshot
 from harness.nic import Nic
 
-LEGACY = Path(__file__).parents[2] / "fixtures" / "snapshots" / "legacy.toml"
+LEGACY = ROOT / "fixtures" / "snapshots" / "legacy.toml"
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from harness.checkout import ROOT
 from harness.errors import BadInput, HarnessError
 from harness.mutants import all_mutants, find_mutant
-from harness.mutants.kills import ROOT, Kills, measure
+from harness.mutants.kills import Kills, measure
 
 EXCEPTIONS = ROOT / "conformance" / "mutants.toml"
 

@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.checkout import ROOT
 from harness.errors import BadInput
 from harness.evidence.results import Verdict, load
 
-ROOT = Path(__file__).parents[2]
 RUN_PATIENCE = 1800.0
 """Seconds for one run of the suite."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.bisect.command import main
-from harness.bisect.examine import ROOT
+from harness.checkout import ROOT
 from harness.guest.cache import cache_root
 from harness.vmm.base import Vmm
 from tests.bisect.conftest import Repo

@@ -82,7 +82,7 @@ def test_kvm_is_kept_awake_and_every_cpu_runs(lab: Lab) -> None:
     assert b"anon_inode:kvm-vcpu:0" in printed
 
 
-def test_machine_that_hangs_is_noticed_and_ended(lab: Lab) -> None:
+def test_machine_that_hangs_is_noticed_and_started_anew(lab: Lab) -> None:
     machine = machine_of(lab)
     connection = lab.run(["sleep", "1000"])
     os.kill(machine, signal.SIGSTOP)
@@ -91,4 +91,5 @@ def test_machine_that_hangs_is_noticed_and_ended(lab: Lab) -> None:
     ):
         list(connection.frames())
     wait_until("the machine to be gone", lambda: is_gone(machine), within=10)
-    assert lab.status() is None
+    lab.await_ready()
+    assert machine_of(lab) != machine

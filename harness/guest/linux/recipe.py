@@ -6,7 +6,9 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path(__file__).parents[3] / "fixtures" / "images" / "linux"
+from harness.checkout import IMAGES
+
+FOLDER = IMAGES / "linux"
 
 
 @dataclass(frozen=True)

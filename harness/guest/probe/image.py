@@ -6,11 +6,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from harness.checkout import IMAGES
 from harness.deadline import PACE
 from harness.errors import Unavailable
 from harness.guest.cache import cached
 
-RECIPE = Path(__file__).parents[3] / "fixtures" / "images" / "probe"
+RECIPE = IMAGES / "probe"
 BUILD_PATIENCE = 60.0
 CFLAGS = [
     "-std=gnu11",
