@@ -110,6 +110,14 @@ def test_exit_code_says_whether_all_is_killed_or_explained(
     assert said in capsys.readouterr().out
 
 
+def test_some_mutants_leave_tests_over_that_others_may_kill(
+    tell: Callable[[Told], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell({None: {COUNT: True, RESET: True}, "late": {COUNT: False, RESET: True}})
+    assert command.main(["--vmm", "a-vmm", "--only", "late"]) == 0
+    assert f"none of these mutants kills: 1 unexplained\n  {RESET}" in capsys.readouterr().out
+
+
 def test_unknown_mutant_is_said_with_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["--vmm", "a-vmm", "--only", "sleepy"]) == 2
     assert "there is no mutant 'sleepy'; there are swallow-all, " in capsys.readouterr().err
