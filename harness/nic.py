@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -93,9 +93,21 @@ class Nic:
         self.backend.inject(self._frames(flows, 1))
         self._journal.add("frames", f"{len(flows)} frames sent, not accounted for")
 
-    def receive(self, flows: Sequence[Flow], copies: int = 1) -> Landed:
-        """Send `copies` frames of each flow to the guest, in turns, and account for every one."""
-        landed = self.driver.receive(self.backend.inject, self._frames(flows, copies), self._ledger)
+    def receive(
+        self, flows: Sequence[Flow], copies: int = 1, *, meanwhile: Callable[[], None] | None = None
+    ) -> Landed:
+        """Send `copies` frames of each flow to the guest, in turns, and account for every one.
+
+        `meanwhile` is called as soon as some were sent, before the driver takes any off; drivers send in windows
+        (ProbeDriver 512 frames), and it is called after each.
+        """
+
+        def inject(frames: Sequence[bytes]) -> None:
+            self.backend.inject(frames)
+            if meanwhile is not None:
+                meanwhile()
+
+        landed = self.driver.receive(inject, self._frames(flows, copies), self._ledger)
         self._landed, self._landed_under = landed, self.driver.believed_pairs
         self._journal.landed(landed)
         return landed

@@ -54,6 +54,18 @@ def test_no_buffer_is_used_twice_or_kept(nic: Nic, net: VirtioNet, rng: Random) 
         assert all(queue.outstanding == queue.size for _, queue in net.receive_queues())
 
 
+@pytest.mark.parametrize("pairs", [2, 4])
+@pytest.mark.backends("tap")
+@requirement("NET-MQ-26")
+def test_waiting_frames_outlast_a_growth(nic: Nic, net: VirtioNet, pairs: int) -> None:
+    """More frames than pair 0 has buffers, and more pairs before any is taken off: all arrive, on pair 0."""
+    more = 64 + dict(net.receive_queues())[0].size
+    agreed: list[bool] = []
+    landed = nic.receive(flows(more), meanwhile=lambda: agreed.append(nic.set_pairs(pairs)))
+    assert agreed == [True]
+    assert landed.by_pair == {0: more}, landed
+
+
 @requirement("NET-RST-03")
 def test_no_buffer_is_used_before_driver_ok(nic_cold: Nic, net: VirtioNet) -> None:
     """Frames that come while the driver sets up touch no ring; from DRIVER_OK on they arrive, on pair 0."""
