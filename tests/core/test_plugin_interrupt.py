@@ -40,7 +40,8 @@ def run(suite: Suite, qemu: Vmm, request: pytest.FixtureRequest) -> Iterator[sub
     suite.know(qemu)
     suite.write(WAITS_FOREVER)
     with subprocess.Popen(
-        suite.command(*request.param, builds=[f"qemu={qemu.path}"]),
+        # A shell's background jobs ignore interrupts, and hand that on to what they start.
+        ["env", "--default-signal=INT", *suite.command(*request.param, builds=[f"qemu={qemu.path}"])],
         cwd=suite.folder,
         env=suite.environment(),
         stdin=subprocess.DEVNULL,
