@@ -24,10 +24,9 @@ from harness.guest.cache import cache_root
 from harness.guest.linux.image import stock_kernel
 from harness.guest.probe.image import build_image
 from harness.guest.probe.monitor import Monitor
+from harness.host.kvm import KVM, KVM_CREATE_VM
 from harness.vmm.base import Launch, Vm, VmConfig, Vmm
 
-KVM = "/dev/kvm"
-KVM_CREATE_VM = 0xAE01
 MEMORY_MIB = 64
 LINUX_MEMORY_MIB = 256
 EDITION = "2"

@@ -98,8 +98,8 @@ class Nic:
     ) -> Landed:
         """Send `copies` frames of each flow to the guest, in turns, and account for every one.
 
-        `meanwhile` is called as soon as some were sent, before the driver takes any off; drivers send in windows
-        (ProbeDriver 512 frames), and it is called after each.
+        `meanwhile` is called when frames were sent and the driver has not yet looked for them: once for each batch
+        that it sends (ProbeDriver: 512 frames).
         """
 
         def inject(frames: Sequence[bytes]) -> None:

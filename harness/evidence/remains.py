@@ -12,6 +12,7 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.evidence.bundle import LIMIT, Content
+from harness.host.kvm import KVM
 from harness.host.real_backends.base import RealBackend
 from harness.host.vhost_user_backend import VhostUser
 from harness.testbed import Testbed
@@ -69,7 +70,7 @@ def _host() -> str:
         "machine": system.machine,
         "cpus": os.cpu_count(),
         "cpu": model[1] if model else "",
-        "kvm": os.access("/dev/kvm", os.R_OK | os.W_OK),
+        "kvm": os.access(KVM, os.R_OK | os.W_OK),
         "load": os.getloadavg(),
     }
     return json.dumps(facts, indent=1)

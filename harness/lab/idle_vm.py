@@ -10,14 +10,8 @@ from __future__ import annotations
 
 import os
 from fcntl import ioctl
-from pathlib import Path
 
-KVM = Path("/dev/kvm")
-
-# linux/kvm.h; all three are _IO(0xAE, ...).
-KVM_CREATE_VM = 0xAE01
-KVM_CREATE_VCPU = 0xAE41
-KVM_CREATE_IRQCHIP = 0xAE60
+from harness.host.kvm import KVM, KVM_CREATE_IRQCHIP, KVM_CREATE_VCPU, KVM_CREATE_VM
 
 
 class IdleVm:

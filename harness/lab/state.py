@@ -17,7 +17,6 @@ from harness.checkout import ROOT
 from harness.errors import Unavailable
 from harness.guest.cache import cache_root
 
-"""The checkout that this is part of."""
 CONSOLE_LINES = 20
 _PACKAGES = Path("/var/lib/dpkg/status")
 

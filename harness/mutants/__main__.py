@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     Console(width=120).print(table(kills))
     open_tests = sorted(kills.unkilled - set(known_tests))
-    open_mutants = sorted(name for name in kills.harmless if name not in known_mutants)
+    open_mutants = sorted(kills.harmless - set(known_mutants))
     none_kills = "none of these mutants kills" if options.only else "no mutant kills"
     for title, found in ((none_kills, open_tests), ("killed by no test", open_mutants)):
         print(f"\n{title}: {len(found)} unexplained")

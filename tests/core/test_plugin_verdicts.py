@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.capability import KVM
+from harness.host.kvm import KVM
 from harness.vmm.base import Vmm
 from tests.core.suite import Ran, Suite
 from tests.vmm.fakes import make_fake

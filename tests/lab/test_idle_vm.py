@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.lab import idle_vm
-from harness.lab.idle_vm import KVM, IdleVm
+from harness.host.kvm import KVM
+from harness.lab import agent, idle_vm
+from harness.lab.idle_vm import IdleVm
 
 needs_kvm = pytest.mark.skipif(not os.access(KVM, os.R_OK | os.W_OK), reason=f"{KVM} cannot be opened here")
 
@@ -24,7 +25,7 @@ def of_kvm() -> list[str]:
 def test_it_holds_a_machine_and_a_cpu_until_it_is_closed() -> None:
     before = of_kvm()
     with closing(IdleVm()):
-        assert set(of_kvm()) - set(before) == {str(KVM), "anon_inode:kvm-vm", "anon_inode:kvm-vcpu:0"}
+        assert set(of_kvm()) - set(before) == {KVM, "anon_inode:kvm-vm", "anon_inode:kvm-vcpu:0"}
     assert of_kvm() == before
 
 
@@ -41,3 +42,10 @@ def test_no_kvm_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setattr(idle_vm, "KVM", tmp_path / "kvm")
     with pytest.raises(FileNotFoundError):
         IdleVm()
+
+
+def test_agent_says_that_kvm_makes_no_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(idle_vm, "KVM", tmp_path / "kvm")
+    monkeypatch.setattr("sys.argv", ["agent"])
+    with pytest.raises(SystemExit, match=r"^lab failed: its KVM makes no virtual machine: No such file"):
+        agent.main()
