@@ -3,7 +3,8 @@
 KVM switches code on for the first virtual machine and off after the last one (the static keys preempt_notifier_key
 and apic_sw_disabled, of machines at all and of CPUs whose interrupt controller is still off). Linux does so by writing
 breakpoints over its own code. QEMU's emulator may go on running such a breakpoint after it is gone, for ever, when it
-emulates several CPUs: the machine is lost. With one machine held open, the keys stay as they are.
+emulates several CPUs: seen in a Linux guest, and the likely end of some of the lab's machines. With one machine held
+open, the keys stay as they are.
 """
 
 from __future__ import annotations
