@@ -8,10 +8,10 @@ from harness.guest.linux.guest import LinuxGuest
 from harness.guest.probe.features import CONTROL, PLAIN
 from harness.guest.probe.net import VirtioNet
 from harness.host.syscalls import Supervisor, Trace
-from harness.nic import Nic
-from harness.testbed import NicPlan, Testbed
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import NicPlan, Testbed
 
-pytest_plugins = ("harness.plugin",)
+pytest_plugins = ("harness.run.plugin",)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from harness.host import namespace, tun
 from harness.vmm.base import Vmm
 from harness.vmm.find import QEMU_PROGRAM, identify
 
-pytest_plugins = ("pytester",)
+pytest_plugins = ("pytester", "tests.synthetic_runs")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

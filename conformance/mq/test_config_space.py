@@ -7,8 +7,8 @@ from harness.guest.probe.device import Status
 from harness.guest.probe.features import CONTROL, MULTIQUEUE
 from harness.guest.probe.net import CONFIG_MAX_PAIRS, Ack, VirtioNet
 from harness.guest.probe.pci import Structure
-from harness.nic import Nic
-from harness.requirements import requirement
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
 
 pytestmark = pytest.mark.backends("tap", "vhost-user")
 

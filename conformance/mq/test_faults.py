@@ -12,9 +12,9 @@ import pytest
 
 from harness.guest.probe.net import VQ_PAIRS_SET, Ack, Class, VirtioNet
 from harness.host.syscalls import ATTACH, DETACH, Condition, Supervisor, delay, fail
-from harness.nic import Nic
-from harness.requirements import requirement
-from harness.testbed import NicPlan, Testbed
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import NicPlan, Testbed
 
 SLOWNESS = 0.02
 """Seconds that a call takes in a slow kernel."""

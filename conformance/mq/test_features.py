@@ -8,8 +8,8 @@ from harness.guest.probe.device import Status
 from harness.guest.probe.features import CONTROL, MULTIQUEUE, PLAIN, Feature
 from harness.guest.probe.net import VQ_PAIRS_SET, Ack, Class, VirtioNet
 from harness.host.flows import flows
-from harness.nic import Nic
-from harness.requirements import requirement
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
 
 pytestmark = pytest.mark.backends("tap", "vhost-user")
 

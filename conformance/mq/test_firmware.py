@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from harness.errors import Unavailable
-from harness.guest.firmware.boot import network_boot
 from harness.guest.firmware.files import FirmwareFiles, firmware_files
-from harness.requirements import requirement
-from harness.testbed import NicPlan, Testbed
+from harness.register.mark import requirement
+from harness.testbed.network_boot import network_boot
+from harness.testbed.testbed import NicPlan, Testbed
 from harness.vmm.base import Vmm
 
 pytestmark = pytest.mark.drivers("firmware")

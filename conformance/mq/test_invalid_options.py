@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.requirements import requirement
-from harness.testbed import Testbed
+from harness.register.mark import requirement
+from harness.testbed.testbed import Testbed
 
 pytestmark = pytest.mark.only_on("cloud-hypervisor", reason="these are options of cloud-hypervisor")
 

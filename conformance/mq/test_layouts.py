@@ -7,8 +7,8 @@ import pytest
 
 from harness.guest.probe.device import Status
 from harness.guest.probe.net import UNTOUCHED, VQ_PAIRS_SET, Ack, Class, VirtioNet
-from harness.nic import Nic
-from harness.requirements import requirement
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
 
 pytestmark = pytest.mark.backends("tap", "vhost-user")
 

@@ -4,8 +4,8 @@ import pytest
 
 from harness.guest.linux.guest import LinuxGuest
 from harness.host.flows import flows
-from harness.nic import Nic
-from harness.requirements import requirement
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
 
 pytestmark = [pytest.mark.drivers("linux"), pytest.mark.backends("tap", "vhost-user")]
 

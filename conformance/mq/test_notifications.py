@@ -10,8 +10,8 @@ from harness.guest.probe.features import MULTIQUEUE
 from harness.guest.probe.msix import PendingVectors, has_vectors
 from harness.guest.probe.net import VQ_PAIRS_SET, Ack, Class, VirtioNet
 from harness.host.flows import flows
-from harness.nic import Nic
-from harness.requirements import requirement
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
 
 CONFIG_VECTOR = 0
 of_the_vmm = pytest.mark.backends("tap", "vhost-user")

@@ -5,8 +5,8 @@ from random import Random
 import pytest
 
 from harness.host.flows import flows
-from harness.nic import Nic
-from harness.requirements import requirement
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
 
 pytestmark = [pytest.mark.drivers("probe", "linux"), pytest.mark.backends("tap", "vhost-user")]
 every_count = pytest.mark.parametrize("pairs", [1, 2, 3, 4])

@@ -6,8 +6,8 @@ from harness.guest.probe.device import Status
 from harness.guest.probe.features import MULTIQUEUE, Feature
 from harness.guest.probe.net import Ack, VirtioNet
 from harness.host.flows import flows
-from harness.nic import Nic
-from harness.requirements import requirement
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
 
 
 @requirement("NET-RST-07")

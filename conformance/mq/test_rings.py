@@ -7,8 +7,8 @@ import pytest
 from harness.guest.probe.features import MULTIQUEUE
 from harness.guest.probe.net import Ack, VirtioNet
 from harness.host.flows import flows
-from harness.nic import Nic
-from harness.requirements import requirement
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
 
 pytestmark = pytest.mark.backends("tap", "vhost-user")
 

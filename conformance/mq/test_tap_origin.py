@@ -3,8 +3,8 @@
 import pytest
 
 from harness.host.flows import flows
-from harness.nic import Nic
-from harness.requirements import requirement
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
 
 
 @pytest.mark.backends("tap-fd", "tap-of-vmm")

@@ -9,8 +9,8 @@ import pytest
 
 from harness.host.flows import flows
 from harness.lifecycle import Snapshot, count_fields, require_room, restore, save, snapshot_folders
-from harness.nic import Nic
-from harness.testbed import PROBE_MEMORY_MIB, NicPlan, Testbed
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import PROBE_MEMORY_MIB, NicPlan, Testbed
 from harness.vmm.base import Vmm
 
 

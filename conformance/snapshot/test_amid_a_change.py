@@ -7,9 +7,9 @@ import pytest
 from harness.guest.probe.net import VQ_PAIRS_SET, Ack, Class, VirtioNet
 from harness.host.syscalls import ATTACH, DETACH, Trace, delay
 from harness.lifecycle import check, migrate, restore, save
-from harness.nic import Nic
-from harness.requirements import requirement
-from harness.testbed import NicPlan, Testbed
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import NicPlan, Testbed
 
 pytestmark = pytest.mark.needs("snapshot")
 

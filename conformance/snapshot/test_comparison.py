@@ -4,9 +4,9 @@ import pytest
 
 from harness.guest.probe.net import VirtioNet
 from harness.lifecycle import Snapshot, go_on, restore, save, save_paused
-from harness.nic import Nic
-from harness.requirements import requirement
-from harness.testbed import Testbed
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import Testbed
 
 pytestmark = pytest.mark.needs("snapshot")
 

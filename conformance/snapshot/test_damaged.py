@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from harness.lifecycle import DAMAGES, NUMBERS, OTHERS, Damage, Snapshot, attempt, check_safe, rewrite_count
-from harness.nic import Nic
-from harness.requirements import requirement
-from harness.testbed import Testbed
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import Testbed
 
 pytestmark = pytest.mark.needs("snapshot")
 

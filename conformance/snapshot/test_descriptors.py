@@ -3,9 +3,9 @@
 import pytest
 
 from harness.lifecycle import TRANSITIONS, Transition, check, save_and_restore
-from harness.nic import Nic
-from harness.requirements import requirement
-from harness.testbed import Testbed
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import Testbed
 
 pytestmark = pytest.mark.backends("tap-fd")
 

@@ -3,9 +3,9 @@
 import pytest
 
 from harness.lifecycle import check, check_all_active, form_of, restore, rewrite_count, save
-from harness.nic import Nic
-from harness.requirements import requirement
-from harness.testbed import Testbed
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import Testbed
 from harness.vmm.base import Vmm
 
 pytestmark = pytest.mark.needs("snapshot")

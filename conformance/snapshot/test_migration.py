@@ -5,9 +5,9 @@ import pytest
 from harness.errors import VmmError
 from harness.host.flows import flows
 from harness.lifecycle import CutLine, check, destination, migrate
-from harness.nic import Nic
-from harness.requirements import requirement
-from harness.testbed import Testbed
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import Testbed
 
 pytestmark = pytest.mark.needs("snapshot")
 

@@ -14,9 +14,9 @@ from harness.lifecycle import (
     save_and_restore,
     snapshot_folders,
 )
-from harness.nic import Nic
-from harness.requirements import requirement
-from harness.testbed import NicPlan, Testbed
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import NicPlan, Testbed
 
 
 @pytest.fixture

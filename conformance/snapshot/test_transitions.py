@@ -6,9 +6,9 @@ from random import Random
 import pytest
 
 from harness.lifecycle import PLUGGED_AGAIN, TRANSITIONS, Transition, check, check_count
-from harness.nic import Nic
-from harness.requirements import requirement
-from harness.testbed import NicPlan, Testbed
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import NicPlan, Testbed
 
 pytestmark = pytest.mark.backends("tap", "vhost-user")
 

@@ -9,8 +9,8 @@ from harness.guest.probe.msix import give_each_queue_a_vector
 from harness.host.vhost_user.backend import Backend
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user_backend import VhostUser
-from harness.nic import Nic
-from harness.testbed import Testbed
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import Testbed
 
 
 @pytest.fixture

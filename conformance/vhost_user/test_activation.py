@@ -9,9 +9,9 @@ from harness.host.vhost_user.backend import Backend
 from harness.host.vhost_user.faults import Refuse
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user.offer import Offer
-from harness.nic import Nic
-from harness.requirements import requirement
-from harness.testbed import NicPlan, Testbed
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import NicPlan, Testbed
 
 pytestmark = pytest.mark.backends("vhost-user")
 

@@ -6,8 +6,8 @@ from harness.guest.probe.net import VirtioNet
 from harness.host.flows import flows
 from harness.host.vhost_user.backend import Backend
 from harness.host.vhost_user.messages import Kind
-from harness.nic import Nic
-from harness.requirements import requirement
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
 
 pytestmark = pytest.mark.backends("vhost-user")
 

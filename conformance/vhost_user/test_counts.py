@@ -10,9 +10,9 @@ from harness.host.vhost_user.faults import Delay
 from harness.host.vhost_user.features import ProtocolFeature
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user.offer import Offer
-from harness.nic import Nic
-from harness.requirements import requirement
-from harness.testbed import NicPlan, Testbed
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import NicPlan, Testbed
 
 pytestmark = pytest.mark.backends("vhost-user")
 

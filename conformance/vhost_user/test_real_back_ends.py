@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import pytest
 
 from harness.deadline import wait_until
-from harness.guest.driver import Landed, Ledger
+from harness.guest.driver import Ledger
 from harness.host.flows import flows
 from harness.host.real_backends.dpdk import DpdkBackend
-from harness.nic import Nic
-from harness.requirements import requirement
+from harness.record.landed import Landed
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
 
 pytestmark = pytest.mark.slow  # testpmd polls: it takes a whole processor from whatever runs beside it
 

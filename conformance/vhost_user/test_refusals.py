@@ -11,8 +11,8 @@ from harness.host.vhost_user.backend import Backend
 from harness.host.vhost_user.faults import CloseOn, NeverAnswer, Refuse
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user_backend import VhostUser
-from harness.nic import Nic
-from harness.requirements import requirement
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic
 
 pytestmark = pytest.mark.backends("vhost-user")
 

@@ -19,8 +19,8 @@ from harness.bench import Figures
 from harness.checkout import ROOT
 from harness.errors import DeadlineExceeded, Unavailable
 from harness.lab.client import Lab
+from harness.run.session import NEEDS_KVM
 from harness.scratch import Scratch
-from harness.session import NEEDS_KVM
 from harness.vmm.base import Vmm
 
 FEWER = 10

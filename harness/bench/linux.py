@@ -11,15 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from harness.bench import Figures
-from harness.capability import capabilities
 from harness.deadline import Deadline
 from harness.guest.linux.console import BOOT_SECONDS
 from harness.guest.linux.guest import LinuxGuest
 from harness.guest.linux.image import linux_image
 from harness.host import namespace
-from harness.linux_machines import LinuxMachines, Wanted
+from harness.run.capability import capabilities
 from harness.scratch import Scratch
-from harness.testbed import NicPlan, Testbed
+from harness.testbed.linux_machines import LinuxMachines, Wanted
+from harness.testbed.testbed import NicPlan, Testbed
 from harness.vmm.base import Vmm
 
 FEWER = 4

@@ -13,7 +13,7 @@ from harness.guest.probe.monitor import Monitor
 from harness.host import namespace
 from harness.host.flows import flows
 from harness.scratch import Scratch
-from harness.testbed import PROBE_MEMORY_MIB, NicPlan, Testbed
+from harness.testbed.testbed import PROBE_MEMORY_MIB, NicPlan, Testbed
 from harness.vmm.base import VmConfig, Vmm
 
 FLOOD = 200_000

@@ -14,9 +14,9 @@ from typing import Any
 from harness.bench import Figures
 from harness.host import namespace
 from harness.lifecycle import save_and_restore
-from harness.nic import Nic
 from harness.scratch import Scratch
-from harness.testbed import NicPlan, Testbed
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import NicPlan, Testbed
 from harness.vmm.base import Vmm
 
 IN_A_TEST, OWN_CALLS = "snapshot and restore in a test, ms", "of these the VMM's own calls, ms"

@@ -18,9 +18,9 @@ from harness.host.flows import Flow, flows
 from harness.host.real_backends.testpmd import Testpmd
 from harness.host.vhost_user.rates import turnarounds
 from harness.host.vhost_user_backend import VhostUser
-from harness.nic import Nic
 from harness.scratch import Scratch
-from harness.testbed import NicPlan, Testbed
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import NicPlan, Testbed
 from harness.vmm.base import Vmm
 
 FLOWS = 64

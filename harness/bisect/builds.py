@@ -8,8 +8,8 @@ from pathlib import Path
 
 from harness.bisect.plan import Plan
 from harness.bisect.shell import Git, clean_environment, last_line, run_command
+from harness.cache import cache_root, cached
 from harness.errors import DeadlineExceeded
-from harness.guest.cache import cache_root, cached
 
 BINARIES = "bisect/builds"
 

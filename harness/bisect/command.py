@@ -16,8 +16,8 @@ from harness.bisect.shell import Git
 from harness.bisect.story import story
 from harness.bisect.worktree import repository, worktree
 from harness.errors import BadInput, HarnessError
-from harness.evidence.store import RunStore
-from harness.repro import KNOWN
+from harness.record.store import RunStore
+from harness.repro.command import KNOWN
 
 EPILOG = """\
 examples:

@@ -13,8 +13,8 @@ from harness.bisect.plan import Finding, Outcome, Plan
 from harness.bisect.shell import Git, clean_environment, last_line, run_command
 from harness.checkout import ROOT
 from harness.errors import BadInput, DeadlineExceeded, HarnessError
-from harness.evidence.compare import Kind, judge, whole
-from harness.evidence.results import Run, load
+from harness.gate.compare import Kind, judge, whole
+from harness.record.results import Run, load
 from harness.scratch import Scratch
 
 ASK_SECONDS = 900.0
@@ -55,7 +55,7 @@ def examine(plan: Plan, commit: str) -> Finding:
 
 def _repro(plan: Plan, binary: Path, folder: Path) -> tuple[Outcome, str]:
     log = folder / TEXT
-    command = [sys.executable, "-m", "harness.repro", plan.issue, "--vmm", str(binary)]
+    command = [sys.executable, "-m", "harness.repro.command", plan.issue, "--vmm", str(binary)]
     status = run_command(
         command, log=log, within=ASK_SECONDS, doing=plan.question, cwd=ROOT, environment=clean_environment()
     )
@@ -101,7 +101,7 @@ def _complaint(log: Path) -> str:
 
 def _lifeless(vmm: str) -> str | None:
     """Why a build can run no VM at all, which is not what a test is about; None if it can."""
-    from harness.capability import capabilities  # slow to import, and a reproducer needs neither
+    from harness.run.capability import capabilities  # slow to import, and a reproducer needs neither
     from harness.vmm.find import find_vmms
 
     try:

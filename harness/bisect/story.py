@@ -11,8 +11,8 @@ from harness.bisect.plan import Finding, Plan
 from harness.bisect.search import Found
 from harness.bisect.shell import Git
 from harness.errors import BadInput
-from harness.evidence.matrix import matrix_text
-from harness.evidence.results import Run, load
+from harness.record.results import Run, load
+from harness.report.matrix import matrix_text
 
 
 def story(plan: Plan, found: Found) -> str:

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.bisect.shell import Git
+from harness.cache import cache_root
 from harness.deadline import wait_until
 from harness.errors import BadInput, DeadlineExceeded, HarnessError, Unavailable
-from harness.guest.cache import cache_root
 
 WORKTREES = "bisect/worktrees"
 LOCK_PATIENCE = 2.0

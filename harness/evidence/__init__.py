@@ -1,1 +1,1 @@
-"""What a run leaves behind: results, matrix, reports."""
+"""What is made of a test while its VM lives: verdict, timeline, bundle, the line that repeats it."""

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from harness.evidence.results import NotRun, Result, Run, Shard, VmmInfo, from_dict, utc_now
-from harness.evidence.store import RunStore
-from harness.session import Session
+from harness.record.results import NotRun, Result, Run, Shard, VmmInfo, from_dict, utc_now
+from harness.record.store import RunStore
+from harness.run.session import Session
 
 ATTRIBUTE = "conformance"
 """Where a report carries its result, as plain data, from a worker to the main process."""

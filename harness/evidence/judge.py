@@ -16,11 +16,11 @@ from harness.evidence.bundle import write_bundle
 from harness.evidence.collect import split_name
 from harness.evidence.remains import remains
 from harness.evidence.rerun import rerun_line
-from harness.evidence.results import PairRow, Result, Verdict, to_dict
-from harness.evidence.table import pairs_table
 from harness.evidence.timeline import merged, text
-from harness.session import Session
-from harness.testbed import Testbed
+from harness.record.results import PairRow, Result, Verdict, to_dict
+from harness.record.table import pairs_table
+from harness.run.session import Session
+from harness.testbed.testbed import Testbed
 
 LOG_LINES = 20
 OF_THE_VMM = (VmmError, GuestError, DeadlineExceeded)

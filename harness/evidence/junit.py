@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.evidence.results import Result
+from harness.record.results import Result
 
 SECTION = "stdout: failure bundle"
 """pytest puts sections whose name begins so into a test case's <system-out>."""

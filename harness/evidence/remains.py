@@ -15,9 +15,9 @@ from harness.evidence.bundle import LIMIT, Content
 from harness.host.kvm import KVM
 from harness.host.real_backends.base import RealBackend
 from harness.host.vhost_user_backend import VhostUser
-from harness.testbed import Testbed
+from harness.process.child import COMMAND
+from harness.testbed.testbed import Testbed
 from harness.vmm.base import Vm
-from harness.vmm.process import COMMAND
 
 _PCAP_FILE = struct.Struct("<IHHiIII")
 _PCAP_RECORD = struct.Struct("<IIII")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from harness.session import Session
+from harness.run.session import Session
 from harness.vmm.base import Vmm
 
 _OF_THE_TEST: dict[str, object] = {

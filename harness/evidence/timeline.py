@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from harness.evidence.journal import Journal
-from harness.evidence.results import Event
 from harness.host.real_backends.base import RealBackend
 from harness.host.vhost_user_backend import VhostUser
-from harness.nic import Nic
+from harness.record.journal import Journal
+from harness.record.results import Event
+from harness.testbed.nic import Nic
 from harness.vmm.base import Vm
 
 LONGEST = 240

@@ -7,9 +7,9 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.cache import cache_root, cached
 from harness.checkout import IMAGES
 from harness.errors import DeadlineExceeded, Unavailable
-from harness.guest.cache import cache_root, cached
 from harness.guest.linux import cpio, modules, packages
 
 FOLDER = IMAGES / "lab"

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from harness.cache import cache_root
 from harness.checkout import ROOT
 from harness.deadline import PACE
 from harness.errors import Unavailable
-from harness.guest.cache import cache_root
 from harness.guest.linux import cpio
 from harness.lab.agent import PORT
 from harness.lab.image import LabImage

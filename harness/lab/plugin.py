@@ -13,7 +13,7 @@ import pytest
 from harness.lab.routing import goes_to_lab
 from harness.lab.suite import LOST, SUITE, LabSuite
 from harness.lab.wire import Status
-from harness.session import SESSION
+from harness.run.session import SESSION
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

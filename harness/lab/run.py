@@ -15,11 +15,9 @@ from contextlib import suppress
 from typing import NoReturn
 
 from harness.lab.preload import forget
-from harness.lab.wire import Kind, Request
+from harness.lab.wire import RECORDS, Kind, Request
 
 READ_SIZE = 1 << 16
-RECORDS = 3
-"""The descriptor on which a run's program writes records."""
 CANNOT_EXECUTE = 127
 KEPT = ("MQ_PACE", "PYTHONDONTWRITEBYTECODE")
 """What the lab's environment says, whatever that of the command does."""

@@ -13,9 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.cache import cache_root
 from harness.checkout import ROOT
 from harness.errors import Unavailable
-from harness.guest.cache import cache_root
 
 CONSOLE_LINES = 20
 _PACKAGES = Path("/var/lib/dpkg/status")

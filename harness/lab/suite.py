@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness.capability import Answer, Capabilities
 from harness.deadline import Deadline
 from harness.errors import DeadlineExceeded, Unavailable
 from harness.evidence.collect import ATTRIBUTE
@@ -24,7 +23,8 @@ from harness.lab.slots import slot
 from harness.lab.state import sources
 from harness.lab.wire import Frame, Kind, Status
 from harness.lab.worker import Task
-from harness.session import Session
+from harness.run.capability import Answer, Capabilities
+from harness.run.session import Session
 
 TEST_SECONDS = 900.0
 """For one test. What it waits for has deadlines of its own, multiplied by the lab's slowness."""

@@ -13,6 +13,8 @@ import msgspec
 from harness.errors import GuestError
 
 _HEADER = struct.Struct("!IBI")
+RECORDS = 3
+"""The descriptor on which a run's program writes records."""
 LARGEST = 1 << 24
 """Bytes of payload that no frame exceeds."""
 

@@ -16,14 +16,14 @@ from typing import Any, TextIO
 import msgspec
 import pytest
 
-from harness.lab.run import RECORDS
+from harness.lab.wire import RECORDS
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """What the session is about."""
 
     session: bytes
-    """A harness.session.Session, packed."""
+    """A harness.run.session.Session, packed."""
     tests: tuple[str, ...]
     """What to collect: files, or functions in them."""
     options: dict[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.errors import VmmDied, VmmError
 from harness.host.flows import flows
-from harness.nic import Nic
+from harness.testbed.nic import Nic
 
 SIGNALS = 128
 """Exit statuses from here on mean a signal."""

@@ -11,8 +11,8 @@ from typing import Any
 
 from harness.host.tap import Tap, VmmTap
 from harness.lifecycle.saving import Snapshot
-from harness.nic import Nic
-from harness.testbed import Testbed
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import Testbed
 from harness.vmm.base import NicConfig
 from harness.vmm.cloud_hypervisor_state import CONFIG, MEMORY, STATE, edit_json
 from harness.vmm.qemu_state import STATE_FILE

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from harness.guest.memory import GuestMemory
 from harness.guest.probe.bus import Bus
 from harness.guest.probe.driver import ProbeDriver
 from harness.guest.probe.monitor import Monitor
-from harness.nic import Nic
-from harness.testbed import Testbed
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import Testbed
 from harness.vmm.base import Vm
+from harness.vmm.memory import GuestMemory
 
 
 def probe_driver(nic: Nic) -> ProbeDriver:

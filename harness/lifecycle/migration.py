@@ -15,8 +15,8 @@ from harness.host.backend import NetworkBackend
 from harness.host.tap import Tap
 from harness.lifecycle.guest import neighbours
 from harness.lifecycle.saving import carry_over, knowledge
-from harness.nic import Nic
-from harness.testbed import Testbed
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import Testbed
 from harness.vmm.base import Incoming, Launch, Vmm, nic_of
 
 PATIENCE = 30.0

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.lifecycle.saving import Snapshot, save
-from harness.nic import Nic
-from harness.testbed import Testbed
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import Testbed
 
 _known: dict[Path, tuple[str, ...]] = {}
 """By build: its format does not change within a run."""

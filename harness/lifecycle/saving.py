@@ -12,8 +12,8 @@ from harness.guest.probe.net import DriverMemory
 from harness.host.syscalls.conditions import RESUMED
 from harness.host.tap import HandedTap
 from harness.lifecycle.guest import let_go, monitor_of, neighbours, probe_driver
-from harness.nic import Nic
-from harness.testbed import Testbed
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import Testbed
 from harness.vmm.base import Launch, TapByFds, VmConfig, Vmm
 
 FOLDER = "snapshot"

@@ -11,7 +11,7 @@ from typing import Any
 from harness.checkout import ROOT
 from harness.errors import BadInput
 from harness.lifecycle.saving import Snapshot
-from harness.nic import Nic
+from harness.testbed.nic import Nic
 
 LEGACY = ROOT / "fixtures" / "snapshots" / "legacy.toml"
 

@@ -18,8 +18,8 @@ from harness.lifecycle.guest import let_go, monitor_of, neighbours, probe_driver
 from harness.lifecycle.migration import migrate, nowhere_to_go
 from harness.lifecycle.records import count_fields, rewrite_count
 from harness.lifecycle.saving import restore, save, save_and_restore
-from harness.nic import Nic
-from harness.testbed import Testbed
+from harness.testbed.nic import Nic
+from harness.testbed.testbed import Testbed
 
 KEYBOARD_COMMAND, PULSE_RESET = 0x64, 0xFE
 """The keyboard controller's command port, and the command that resets a PC."""

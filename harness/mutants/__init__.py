@@ -11,7 +11,7 @@ from harness.host.syscalls import Policy
 from harness.host.syscalls.mutants import MUTANTS
 from harness.host.vhost_user import mutants as vhost_user_mutants
 from harness.host.vhost_user.rules import Rule
-from harness.testbed import Testbed
+from harness.testbed.testbed import Testbed
 
 Wrong = Callable[[Testbed], None]
 """Makes whatever a testbed launches from then on wrong."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from harness.checkout import ROOT
 from harness.errors import BadInput
-from harness.evidence.results import Verdict, load
+from harness.record.results import Verdict, load
 
 RUN_PATIENCE = 1800.0
 """Seconds for one run of the suite."""

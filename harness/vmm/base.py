@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import VmmError
 
 if TYPE_CHECKING:
-    from harness.guest.memory import GuestMemory
     from harness.host.syscalls import Policy
-    from harness.vmm.exit_status import ExitStatus
-    from harness.vmm.process import VmmProcess
+    from harness.process.child import VmmProcess
+    from harness.process.exit_status import ExitStatus
+    from harness.vmm.memory import GuestMemory
 from harness.vmm.serial import SerialPort
 
 

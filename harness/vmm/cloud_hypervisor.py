@@ -16,8 +16,8 @@ import httpx
 
 from harness.deadline import PACE, Deadline, wait_until
 from harness.errors import DeadlineExceeded, VmmDied, VmmError
-from harness.guest.memory import GuestMemory, map_shared_memory
-from harness.host.unix_socket import connect
+from harness.process.child import VmmProcess
+from harness.unix_socket import connect
 from harness.vmm.base import (
     Launch,
     NicConfig,
@@ -32,7 +32,7 @@ from harness.vmm.cloud_hypervisor_files import SERIAL, Event, Files, timed_lines
 from harness.vmm.cloud_hypervisor_migration import CloudHypervisorIncoming
 from harness.vmm.cloud_hypervisor_state import ComponentState, components
 from harness.vmm.cloud_hypervisor_threads import being_started
-from harness.vmm.process import VmmProcess
+from harness.vmm.memory import GuestMemory, map_shared_memory
 from harness.vmm.serial import SerialPort
 
 START_PATIENCE = 10.0

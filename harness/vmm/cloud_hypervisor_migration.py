@@ -11,10 +11,10 @@ from typing import TypeVar
 
 from harness.deadline import PACE, wait_until
 from harness.errors import VmmError
-from harness.host.unix_socket import connect
+from harness.process.child import VmmProcess
+from harness.unix_socket import connect
 from harness.vmm.base import Incoming, Vm
 from harness.vmm.cloud_hypervisor_files import Files
-from harness.vmm.process import VmmProcess
 
 T = TypeVar("T")
 

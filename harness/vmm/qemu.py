@@ -15,7 +15,7 @@ from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError
 
 from harness.deadline import PACE, wait_until
 from harness.errors import DeadlineExceeded, VmmError
-from harness.guest.memory import GuestMemory, map_shared_memory
+from harness.process.child import VmmProcess
 from harness.vmm.base import (
     Incoming,
     Launch,
@@ -27,7 +27,7 @@ from harness.vmm.base import (
     VmConfig,
     Vmm,
 )
-from harness.vmm.process import VmmProcess
+from harness.vmm.memory import GuestMemory, map_shared_memory
 from harness.vmm.qemu_state import STATE_FILE, NicState, sections
 from harness.vmm.serial import SerialPort
 

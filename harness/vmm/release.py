@@ -13,9 +13,9 @@ from pathlib import Path
 
 import httpx
 
+from harness.cache import cache_root
 from harness.deadline import Deadline
 from harness.errors import BadInput, Unavailable
-from harness.guest.cache import cache_root
 
 RELEASES = os.environ.get(
     "MQ_RELEASES", "https://github.com/cloud-hypervisor/cloud-hypervisor/releases/download"

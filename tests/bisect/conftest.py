@@ -12,7 +12,7 @@ import pytest
 
 from harness.bisect import examine, search
 from tests.bisect.quick_step import read_answer
-from tests.evidence.conftest import make_result, make_run
+from tests.synthetic_runs import make_result, make_run
 
 IDENTITY = {
     **{

@@ -14,7 +14,7 @@ from harness.bisect.step import NEW, OLD, SKIP, STOP, answer, main
 from harness.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
-    from tests.evidence.conftest import MakeResult, MakeRun
+    from tests.synthetic_runs import MakeResult, MakeRun
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_what_a_reproducer_says(
 ) -> None:
     def ended(command: list[str], *, log: Path, **_: object) -> int:
         log.write_text("a table\n\nVERDICT: so it is\n")
-        assert command[1:] == ["-m", "harness.repro", "8306", "--vmm", str(tmp_path / "vmm")]
+        assert command[1:] == ["-m", "harness.repro.command", "8306", "--vmm", str(tmp_path / "vmm")]
         return status
 
     monkeypatch.setattr(examine, "run_command", ended)

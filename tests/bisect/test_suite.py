@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from harness.bisect.command import main
+from harness.cache import cache_root
 from harness.checkout import ROOT
-from harness.guest.cache import cache_root
 from harness.vmm.base import Vmm
 from tests.bisect.conftest import Repo
 
@@ -39,7 +39,7 @@ def options(qemu: Vmm, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         (cache / kernel.name).symlink_to(kernel)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "test_version.py").write_text(SUITE)
-    (tmp_path / "conftest.py").write_text('pytest_plugins = ("harness.plugin",)')
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ("harness.run.plugin",)')
     build = ["--build", BUILD.format(qemu=qemu.path), "--binary", "vmm"]
     return ["--repo", str(folder), "--report", str(tmp_path / "report"), *build, "--seed", "7"]
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ruamel.yaml import YAML
 
-from harness.evidence import gate
-from harness.evidence.results import Shard, dumps
+from harness.gate import command as gate
+from harness.record.results import Shard, dumps
 
 if TYPE_CHECKING:
-    from tests.evidence.conftest import MakeResult, MakeRun
+    from tests.synthetic_runs import MakeResult, MakeRun
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOW = ROOT / ".github/workflows/nightly.yml"

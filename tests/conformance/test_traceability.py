@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.evidence.register import load_register
+from harness.register.register import load_register
 
 ROOT = Path(__file__).parents[2]
 GRABBER = """

@@ -6,9 +6,9 @@ import re
 from types import SimpleNamespace
 from typing import Any
 
-from harness import plugin
 from harness.evidence import rerun
 from harness.evidence.rerun import options_of
+from harness.run import plugin
 
 
 def config(**given: object) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.evidence import timeline
-from harness.evidence.journal import Journal
+from harness.record.journal import Journal
 from harness.vmm.cloud_hypervisor_files import timed_lines
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from harness.errors import BadInput, Unavailable
 from harness.guest.firmware import files as module
-from harness.guest.firmware.boot import NetworkBoot
 from harness.guest.firmware.files import firmware_files
+from harness.testbed.network_boot import NetworkBoot
 
 QEMU: Any = SimpleNamespace(kind="qemu")
 CLOUD_HYPERVISOR: Any = SimpleNamespace(kind="cloud-hypervisor")

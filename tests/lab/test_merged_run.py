@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.capability import Answer
 from harness.lab.client import Lab
 from harness.lab.state import State
+from harness.run.capability import Answer
 from harness.vmm.find import identify
-from tests.core.suite import Suite
 from tests.lab.conftest import AGENT, KEEPER
+from tests.run.suite import Suite
 from tests.vmm.fakes import make_fake
 
 # What runs in the lab is told apart by the processes: the agent's children have no pytest above them
@@ -22,7 +22,7 @@ TESTS = """
 import os
 import signal
 import pytest
-from harness.requirements import requirement
+from harness.register.mark import requirement
 
 def above():
     return open(f"/proc/{os.getppid()}/cmdline").read().replace("\\0", " ")
@@ -56,7 +56,7 @@ def test_thereafter(testbed, driver, backend):
     assert "harness.lab.agent" in above()
 """
 NO_IMAGE = """
-from harness import session
+from harness.run import session
 from harness.errors import Unavailable
 
 def no_image(*_):

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from harness.capability import Answer, Capabilities
 from harness.guest.linux.image import LinuxImage
 from harness.lab.routing import goes_to_lab
-from harness.session import Session
+from harness.run.capability import Answer, Capabilities
+from harness.run.session import Session
 
 YES, NO = Answer(True, ""), Answer(False, "a reason")
 IMAGE = LinuxImage(Path("kernel"), Path("initramfs"))

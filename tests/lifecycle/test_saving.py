@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from harness.errors import HarnessError, Unavailable
-from harness.guest.memory import GuestMemory
 from harness.lifecycle import require_room, save, snapshot_folders
 from harness.lifecycle.guest import let_go
+from harness.vmm.memory import GuestMemory
 
 
 def test_a_third_snapshot_is_refused(tmp_path: Path) -> None:

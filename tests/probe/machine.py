@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from harness.errors import GuestError
-from harness.guest.memory import GuestMemory
 from harness.guest.probe.bus import Code, Memory, Operation
 from harness.guest.probe.pci import CONFIG_ADDRESS, CONFIG_DATA
+from harness.vmm.memory import GuestMemory
 
 FOUR_GIB = 1 << 32
 MEMORY = 32 << 20

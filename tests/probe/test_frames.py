@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import pytest
 
 from harness.errors import DeadlineExceeded, GuestError
-from harness.guest.driver import Landed, Ledger
+from harness.guest.driver import Ledger
 from harness.guest.probe import driver as driver_module
 from harness.guest.probe.driver import ProbeDriver
 from harness.guest.probe.net import VirtioNet
 from harness.host.flows import flows
+from harness.record.landed import Landed
 from tests.probe.simulated_net import HEADER, SimulatedNet
 
 MAC = bytes.fromhex("020000000100")

@@ -14,7 +14,7 @@ CHILD = Path(__file__).with_name("under_mutant.py")
 
 
 def repro(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "harness.repro", *words]
+    command = [sys.executable, "-m", "harness.repro.command", *words]
     return run(command, **environment)
 
 

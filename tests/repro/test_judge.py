@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.evidence.results import PairRow
-from harness.guest.driver import Landed
 from harness.host.backend import HostView
-from harness.issues import ISSUES, Answer, Scene, judge, shown
-from harness.repro import KNOWN
+from harness.record.landed import Landed
+from harness.record.results import PairRow
+from harness.repro.command import KNOWN
+from harness.repro.issues import ISSUES, Answer, Scene, judge, shown
 from harness.vmm.qemu import Qemu
 
 ALL = frozenset(range(4))

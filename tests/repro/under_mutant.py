@@ -6,9 +6,9 @@ import sys
 
 from harness.host import namespace
 from harness.host.syscalls.mutants import mutant
-from harness.issues import ISSUES, gather, judge
+from harness.repro.issues import ISSUES, gather, judge
 from harness.scratch import Scratch
-from harness.testbed import Testbed
+from harness.testbed.testbed import Testbed
 from harness.vmm.find import find_vmms
 
 namespace.become_root_in_user_namespace()

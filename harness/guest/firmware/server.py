@@ -10,7 +10,7 @@ from pyroute2 import IPRoute
 
 from harness.deadline import wait_until
 from harness.errors import Unavailable
-from harness.vmm.process import VmmProcess
+from harness.process.child import VmmProcess
 
 HOST = IPv4Interface("10.98.0.1/24")
 FIRST_LEASE, LAST_LEASE = HOST.ip + 9, HOST.ip + 99

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 
 from harness.deadline import Deadline
-from harness.guest.driver import Inject, Landed, Ledger
+from harness.guest.driver import Inject, Ledger
 from harness.guest.linux.frames import Frames
 from harness.guest.linux.guest import LinuxGuest, Refused
 from harness.guest.linux.pktgen import Datagram
+from harness.record.landed import Landed
 from harness.vmm.base import NicConfig
 
 WINDOW = 512

@@ -7,8 +7,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.cache import cached
 from harness.errors import BadInput, Unavailable
-from harness.guest.cache import cached
 from harness.guest.linux import cpio, modules, packages
 from harness.guest.linux.packages import Package
 from harness.guest.linux.recipe import Recipe, load

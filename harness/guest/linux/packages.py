@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from harness.cache import cached
 from harness.deadline import PACE
 from harness.errors import DeadlineExceeded, Unavailable
-from harness.guest.cache import cached
 
 _APT_LISTS = Path("/var/lib/apt/lists")
 OWN_IMAGE = "or give a kernel and an image of your own (--guest-kernel, --guest-image)"

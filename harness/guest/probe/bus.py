@@ -54,7 +54,7 @@ def map_registers(address: int, length: int) -> Operation:
 
 
 class Memory(Protocol):
-    """Guest-physical memory; see harness.guest.memory.GuestMemory, the usual one."""
+    """Guest-physical memory; see harness.vmm.memory.GuestMemory, the usual one."""
 
     size: int
 

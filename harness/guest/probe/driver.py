@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 from harness.deadline import PACE
 from harness.errors import GuestError
-from harness.guest.driver import Inject, Landed, Ledger
+from harness.guest.driver import Inject, Ledger
 from harness.guest.probe.bus import Bus
 from harness.guest.probe.device import Status
 from harness.guest.probe.features import MULTIQUEUE, Feature
 from harness.guest.probe.net import Ack, DriverMemory, VirtioNet
 from harness.host.flows import STAMP_LENGTH, STAMP_OFFSET, read_stamp
+from harness.record.landed import Landed
 
 WINDOW = 512
 """Frames sent before what arrived is taken off: less than a tap queue holds (1000), so that none is dropped."""

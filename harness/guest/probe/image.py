@@ -6,10 +6,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from harness.cache import cached
 from harness.checkout import IMAGES
 from harness.deadline import PACE
 from harness.errors import Unavailable
-from harness.guest.cache import cached
 
 RECIPE = IMAGES / "probe"
 BUILD_PATIENCE = 60.0

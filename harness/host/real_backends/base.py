@@ -14,8 +14,8 @@ from harness.host.vhost_user.endpoints import Connect, Endpoint, Listen
 from harness.host.vhost_user.log import Entry, Event, Sender
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user.proxy import Proxy
+from harness.process.child import VmmProcess
 from harness.vmm.base import VhostUserSocket
-from harness.vmm.process import VmmProcess
 
 READY_WITHIN = 10.0
 CONNECTED_WITHIN = 10.0

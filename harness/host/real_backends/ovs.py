@@ -16,9 +16,9 @@ from harness.deadline import PACE, wait_until
 from harness.errors import BadInput, HarnessError, Unavailable
 from harness.host.real_backends.base import READY_WITHIN
 from harness.host.real_backends.dpdk import DpdkBackend
-from harness.host.unix_socket import is_listened_on
 from harness.host.vhost_user.endpoints import Connect, Endpoint, Listen
-from harness.vmm.process import VmmProcess
+from harness.process.child import VmmProcess
+from harness.unix_socket import is_listened_on
 
 SWITCH = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk"
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"

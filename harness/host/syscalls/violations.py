@@ -19,7 +19,7 @@ from harness.host.syscalls.names import command_name, system_call_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.vmm.exit_status import ExitStatus
+    from harness.process.exit_status import ExitStatus
 
 PATIENCE = 10.0
 """Seconds within which the tracer must have attached, or ended with the process that it traces."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from harness.guest.driver import Landed, Ledger
+from harness.guest.driver import Ledger
 from harness.guest.linux import driver as module
 from harness.guest.linux.command import CommandResult
 from harness.guest.linux.driver import WINDOW, LinuxDriver
@@ -13,6 +13,7 @@ from harness.guest.linux.frames import Frames
 from harness.guest.linux.guest import Refused, Unbound
 from harness.guest.linux.pktgen import Datagram
 from harness.host.flows import flows
+from harness.record.landed import Landed
 from harness.vmm.base import NicConfig, TapByName
 
 NIC = NicConfig("net0", "02:00:00:00:01:00", 4, TapByName("mq0"))

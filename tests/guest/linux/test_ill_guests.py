@@ -17,8 +17,8 @@ from harness.guest.linux.guest import LinuxGuest
 from harness.guest.linux.image import linux_image
 from harness.guest.linux.keys import make_keys
 from harness.guest.linux.management import ManagementTap
-from harness.linux_machines import FIRST_NETWORK
-from harness.testbed import Testbed
+from harness.testbed.linux_machines import FIRST_NETWORK
+from harness.testbed.testbed import Testbed
 from harness.vmm.base import Vm, Vmm
 
 pytestmark = pytest.mark.slow

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from harness import linux_machines as module
 from harness.errors import GuestError
 from harness.guest.linux.image import LinuxImage
-from harness.linux_machines import IDLE, SPARE_MIB, LinuxMachines, Machine, Wanted
-from harness.testbed import NicPlan, Testbed
+from harness.testbed import linux_machines as module
+from harness.testbed.linux_machines import IDLE, SPARE_MIB, LinuxMachines, Machine, Wanted
+from harness.testbed.testbed import NicPlan, Testbed
 from harness.vmm.base import NicConfig, TapByName
 
 NIC = NicConfig("net0", "02:00:00:00:01:00", 4, TapByName("mq0"))

@@ -15,7 +15,7 @@ from harness.errors import Unavailable
 from harness.host.syscalls import Violation, ViolationWatch, violation_report
 from harness.host.syscalls.names import command_name, system_call_name
 from harness.host.tun import TUNSETQUEUE
-from harness.vmm.exit_status import ExitStatus
+from harness.process.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from tests.host.syscalls.conftest import MakeStandIn, StandIn

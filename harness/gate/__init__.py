@@ -1,0 +1,1 @@
+"""A run against what is expected, or against another run."""

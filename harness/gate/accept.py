@@ -1,0 +1,177 @@
+"""Writing expectations: what a run shows becomes what is expected of its builds, with somebody's reason."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from harness.errors import BadInput, Unavailable
+from harness.gate.baseline import Baseline, Build, Expectation, expectation_for, for_vmm, masked, told
+from harness.gate.compare import Kind, judge
+from harness.record.results import Result, Run, Verdict, VmmInfo
+from harness.record.store import write_atomically
+from harness.report.coverage import JUDGED
+from harness.report.fold import natural, split_id
+
+
+def needs_reason(run: Run, baselines: dict[Path, Baseline]) -> bool:
+    """Whether accepting this run would expect something new, for which somebody has to say why."""
+    return any(_unexpected(run, vmm, for_vmm(baselines, vmm)) for vmm in run.vmms)
+
+
+def accept(
+    run: Run, baselines: dict[Path, Baseline], folder: Path, *, reason: str, link: str = ""
+) -> list[Path]:
+    """Write or renew one file per VMM of the run. Returns those that changed.
+
+    What still holds keeps its entry, what was repaired loses it, what is new gets one with `reason`.
+
+    Raises BadInput if the run is not fit for it, Unavailable if a file cannot be written.
+    """
+    _fit(run)
+    new: dict[Path, tuple[Baseline | None, Baseline, str]] = {}
+    for vmm in run.vmms:
+        mine = for_vmm(baselines, vmm)
+        if len(mine) > 1:
+            files = ", ".join(path.name for path in mine)
+            raise BadInput(f"several baselines are about {vmm.name}: {files}; edit them by hand")
+        build = _build(run, vmm)
+        path, old = next(iter(mine.items()), (folder / _file_name(build), None))
+        if path in new:
+            raise BadInput(
+                f"{path.name} is about both {new[path][2]} and {vmm.name}: name one of them under its [build], "
+                "or accept a run of one build"
+            )
+        new[path] = old, _renewed(run, vmm, old, build, reason, link), vmm.name
+    return [path for path, (old, renewed, _) in new.items() if write(path, old, renewed)]
+
+
+def _fit(run: Run) -> None:
+    if not run.everything_ran:
+        raise BadInput("this run cannot be accepted: not everything was run; run the whole suite to its end")
+    if errors := [result for result in run.results if result.verdict is Verdict.ERROR]:
+        raise BadInput(
+            f"this run cannot be accepted: {len(errors)} tests ended in an error, which judges nothing; "
+            f"the first is {errors[0].test} on {errors[0].vmm}: {errors[0].reason}"
+        )
+
+
+def _build(run: Run, vmm: VmmInfo) -> Build:
+    """What a new baseline is about: the version, and the name too where another build has the same version."""
+    twins = [other for other in run.vmms if (other.kind, other.version) == (vmm.kind, vmm.version)]
+    return Build(kind=vmm.kind, version=vmm.version, name=vmm.name if len(twins) > 1 else "")
+
+
+def _file_name(build: Build) -> str:
+    words = f"{build.kind}-{build.version}"[:80] + (f"-{build.name}"[:40] if build.name else "")
+    return re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-").lower() + ".toml"
+
+
+def _of(run: Run, vmm: VmmInfo) -> list[Result]:
+    return [result for result in run.results if result.vmm == vmm.name]
+
+
+def _unexpected(run: Run, vmm: VmmInfo, mine: dict[Path, Baseline]) -> list[Result]:
+    expectations = [e for baseline in mine.values() for e in baseline.expect]
+    found = []
+    for result in _of(run, vmm):
+        finding = judge(result, expectation_for(expectations, result))
+        if finding and finding.kind is not Kind.REPAIRED:
+            found.append(result)
+    return found
+
+
+def _renewed(run: Run, vmm: VmmInfo, old: Baseline | None, new: Build, reason: str, link: str) -> Baseline:
+    results = _of(run, vmm)
+    before = old.expect if old else ()
+    kept: dict[Expectation, list[Result]] = defaultdict(list)
+    for result in results:
+        expected = expectation_for(before, result)
+        if expected and judge(result, expected) is None:
+            kept[expected].append(result)
+    entries = []
+    for expected in before:
+        covered = [result for result in results if expectation_for(before, result) is expected]
+        if covered and len(kept[expected]) == len(covered):
+            entries.append(expected)
+        else:
+            entries += _entries(kept[expected], results, expected.reason, expected.link)
+    mine = {Path(): old} if old else {}
+    entries += _entries(_unexpected(run, vmm, mine), results, reason, link)
+    rows = sorted({row for result in results if result.verdict in JUDGED for row in result.requirements})
+    return Baseline(
+        schema=1, build=old.build if old else new, requirements=tuple(rows), expect=tuple(entries)
+    )
+
+
+def _entries(
+    chosen: Sequence[Result], everything: Iterable[Result], reason: str, link: str
+) -> list[Expectation]:
+    """One entry per function, verdict and masked reason; a pattern where it is about all variants."""
+    variants: dict[str, set[str]] = defaultdict(set)
+    for result in everything:
+        variants[_function(result.test)].add(result.test)
+    groups: dict[tuple[str, Verdict, str], set[str]] = defaultdict(set)
+    for result in chosen:
+        # A pass with witnesses that disagree is red, so red is what has to be expected.
+        green = result.verdict in (Verdict.PASS, Verdict.XPASS)
+        verdict: Verdict = Verdict.FAIL if green else result.verdict
+        groups[_function(result.test), verdict, masked(told(result))].add(result.test)
+    found = []
+    for (function, verdict, seen), tests in groups.items():
+        everywhere = tests == variants[function] and len(tests) > 1
+        names = (f"{function}[*]",) if everywhere else tuple(sorted(tests, key=natural))
+        found.append(Expectation(names, verdict, reason, link, "" if verdict is Verdict.SKIP else seen))
+    return found
+
+
+def _function(test: str) -> str:
+    file, function, _ = split_id(test)
+    return f"{file}::{function}"
+
+
+def write(path: Path, old: Baseline | None, new: Baseline) -> bool:
+    """Write a baseline, keeping the comments of the file's head. Returns whether anything changed."""
+    if old == new:
+        return False
+    document = tomlkit.parse(path.read_text()) if old else tomlkit.document()
+    document["schema"] = new.schema
+    rows = tomlkit.array()
+    rows.extend(new.requirements)
+    document["requirements"] = rows.multiline(len(new.requirements) > 4)
+    if not old:
+        build = tomlkit.table()
+        build.update({"kind": new.build.kind, "version": new.build.version})
+        if new.build.name:
+            build["name"] = new.build.name
+        document["build"] = build
+    document.pop("expect", None)
+    if new.expect:
+        document["expect"] = _tables(new.expect)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, tomlkit.dumps(document).encode())
+    except OSError as error:
+        raise Unavailable(f"cannot write {path}: {error.strerror}; the earlier file is untouched") from None
+    return True
+
+
+def _tables(expectations: Iterable[Expectation]) -> Any:
+    tables = tomlkit.aot()
+    for expectation in expectations:
+        table = tomlkit.table()
+        tests = tomlkit.array()
+        tests.extend(expectation.tests)
+        table["tests"] = tests.multiline(len(expectation.tests) > 1)
+        table["verdict"] = str(expectation.verdict)
+        table["reason"] = expectation.reason
+        for key in ("link", "seen"):
+            if text := getattr(expectation, key):
+                table[key] = text
+        tables.append(table)
+    return tables

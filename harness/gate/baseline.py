@@ -1,0 +1,132 @@
+"""Expectations: which tests are known to be red, or skipped, on which builds, and why. Kept in ci/baselines/."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import msgspec
+
+from harness.checkout import ROOT
+from harness.errors import BadInput
+from harness.record.results import Result, Verdict, VmmInfo
+
+FOLDER: Path = ROOT / "ci" / "baselines"
+"""The baselines of this checkout."""
+
+EXPECTABLE = (Verdict.PASS, Verdict.FAIL, Verdict.XFAIL, Verdict.SKIP)
+"""An error judges nothing, and an unexpected pass is unexpected by name: neither can be expected."""
+
+
+@lru_cache(maxsize=4096)
+def _pattern(glob: str) -> re.Pattern[str]:
+    parts = (".*" if c == "*" else "." if c == "?" else re.escape(c) for c in glob)
+    return re.compile("".join(parts), re.DOTALL)
+
+
+def matches(glob: str, text: str) -> bool:
+    """Whether a pattern covers all of a text. `*` and `?` are special; brackets are not: test ids have them."""
+    return _pattern(glob).fullmatch(text) is not None
+
+
+def masked(reason: str) -> str:
+    """A reason without what differs from run to run.
+
+    Gone are numbers, lists of numbers, addresses, what was last seen, and what the suite was doing when a VMM
+    died: which of its steps notices first is a race.
+    """
+    text = re.sub(r"(?<=\)) while .*|; (its )?last (words|seen).*", "", reason, flags=re.DOTALL)
+    text = re.sub(r"0x[0-9a-fA-F]+|\b\d+(\.\d+)?\b", "#", text)
+    return re.sub(r"#(, ?#)+", "#", text)
+
+
+def told(result: Result) -> str:
+    """What a result says of itself: its reason, or that its witnesses disagree."""
+    return result.reason or ("witnesses disagree" if result.disagreement else "no reason given")
+
+
+class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which builds a file is about: patterns, of which those given must all match."""
+
+    kind: str = ""
+    version: str = ""
+    name: str = ""
+
+    def covers(self, vmm: VmmInfo) -> bool:
+        """Whether a VMM of a run is such a build."""
+        pairs = ((self.kind, vmm.kind), (self.version, vmm.version), (self.name, vmm.name))
+        return all(matches(glob, text) for glob, text in pairs if glob)
+
+
+class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Tests that are expected to end otherwise than by passing, and why."""
+
+    tests: tuple[str, ...]
+    """Patterns of test ids, without the VMM."""
+    verdict: Verdict
+    reason: str
+    """Why this is so, for people."""
+    link: str = ""
+    seen: str = ""
+    """A pattern of the masked reason that the result shows; empty for any."""
+
+    def covers(self, result: Result) -> bool:
+        """Whether it is about this test."""
+        return any(matches(glob, result.test) for glob in self.tests)
+
+    def fits(self, result: Result) -> bool:
+        """Whether the result shows the reason that is expected."""
+        return not self.seen or matches(self.seen, masked(told(result)))
+
+
+class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One file of ci/baselines/."""
+
+    schema: int
+    build: Build
+    requirements: tuple[str, ...] = ()
+    """Rows of the register that this build was judged by: fewer is lost coverage."""
+    expect: tuple[Expectation, ...] = ()
+
+
+def load_baseline(path: Path) -> Baseline:
+    """Read one file. Raises BadInput with one sentence."""
+    try:
+        baseline = msgspec.convert(tomllib.loads(path.read_text()), Baseline)
+    except OSError as error:
+        raise BadInput(f"cannot read the baseline {path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise BadInput(f"the baseline {path} has something wrong in it: {error}") from None
+    if baseline.schema != 1:
+        raise BadInput(f"the baseline {path} has schema {baseline.schema}, this version reads 1")
+    if baseline.build == Build():
+        raise BadInput(f"the baseline {path} says in [build] neither kind nor version nor name of its builds")
+    for number, expectation in enumerate(baseline.expect, 1):
+        if expectation.verdict not in EXPECTABLE:
+            allowed = ", ".join(EXPECTABLE)
+            raise BadInput(
+                f"the baseline {path} expects '{expectation.verdict}' in its entry {number}: it may be {allowed}"
+            )
+        if not expectation.tests or not expectation.reason.strip():
+            raise BadInput(f"the baseline {path} has no tests or no reason in its entry {number}")
+    return baseline
+
+
+def load_baselines(folder: Path) -> dict[Path, Baseline]:
+    """All files of a folder, by path in order of their names. Raises BadInput, also if there is no such folder."""
+    if not folder.is_dir() and folder != FOLDER:
+        raise BadInput(f"there is no folder {folder} of baselines")
+    return {path: load_baseline(path) for path in sorted(folder.glob("*.toml"))}
+
+
+def for_vmm(baselines: dict[Path, Baseline], vmm: VmmInfo) -> dict[Path, Baseline]:
+    """Those that are about this VMM."""
+    return {path: baseline for path, baseline in baselines.items() if baseline.build.covers(vmm)}
+
+
+def expectation_for(expectations: Sequence[Expectation], result: Result) -> Expectation | None:
+    """The first that is about this test."""
+    return next((expectation for expectation in expectations if expectation.covers(result)), None)

@@ -1,0 +1,218 @@
+"""ci/gate: is this run as expected, or did something change? Exit status 0 yes, 1 a regression, 2 cannot say."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.checkout import ROOT
+from harness.deadline import PACE
+from harness.errors import BadInput, HarnessError
+from harness.gate.accept import accept, needs_reason
+from harness.gate.baseline import FOLDER, load_baselines, masked
+from harness.gate.compare import Finding, Kind, against_baselines, builds, exit_code
+from harness.record.results import Run, load
+from harness.report.fold import split_id
+
+SUITE_SECONDS = 2 * 3600 * PACE
+"""Longer than any run of the suite: a run that takes more hangs."""
+
+PAGE = "report.html"
+
+RELEASE = "release:"
+"""How `--vmm` names a published build instead of a file."""
+
+EPILOG = """\
+examples:
+  ci/gate report/                                    the newest run, against ci/baselines/
+  ci/gate --base old=./ch-old --head new=./ch-new    run the suite on two builds, compare them
+  ci/gate --base old=a/results.json --head new=b/    compare two builds of runs made before
+  ci/gate report/ --base old --head new              compare two builds of one run
+  ci/gate report/ --accept --reason "..."            from now on, expect what this run shows
+
+exit status: 0 as expected; 1 a regression; 2 could not judge. What was not run is never taken for good.
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ci/gate",
+        description="Compare a run with what is expected of its builds, or one build with another.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("results", nargs="?", type=Path, help="results.json, or a folder with one")
+    parser.add_argument(
+        "--base", metavar="NAME[=PATH]", help="the build to compare with: a VMM, or its results"
+    )
+    parser.add_argument("--head", metavar="NAME[=PATH]", help="the build to judge: a VMM, or its results")
+    parser.add_argument(
+        "--baselines", type=Path, default=FOLDER, help="folder of expectations (ci/baselines)"
+    )
+    parser.add_argument(
+        "--report", type=Path, default=Path("report"), help="where a run made here reports to"
+    )
+    parser.add_argument("--accept", action="store_true", help="write what the run shows into the baselines")
+    parser.add_argument("--reason", default="", help="why what is accepted is to be expected")
+    parser.add_argument("--link", default="", help="an issue or measured evidence for what is accepted")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the command line asks for. Returns the exit status."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if bool(options.base) != bool(options.head):
+        parser.error("--base and --head go together")
+    if not options.base and not options.results:
+        parser.error("give a results file, or --base and --head")
+    if options.accept and options.base:
+        parser.error("--accept takes one run, not a comparison")
+    try:
+        if options.base:
+            base, head = _sides(options)
+            findings = builds(base, head)
+            code = exit_code(findings, changed_matters=False)
+            sides = f"{head[1]} against {base[1]}"
+        else:
+            run, baselines = load(options.results), load_baselines(options.baselines)
+            if options.accept:
+                return _accept(run, options)
+            findings = against_baselines(run, baselines)
+            code = exit_code(findings, changed_matters=True)
+            sides = f"{', '.join(run.names()) or 'nothing'} against {options.baselines}"
+    except HarnessError as error:
+        print(f"gate: cannot judge: {error}", file=sys.stderr)
+        return 2
+    print(shown(findings, sides, code), end="")
+    return code
+
+
+def shown(findings: Sequence[Finding], sides: str, code: int) -> str:
+    """The findings as text: one line for all variants of a test that show the same, worst first."""
+    lines = []
+    for kind in Kind:
+        groups: dict[tuple[str, ...], list[Finding]] = defaultdict(list)
+        for finding in findings:
+            if finding.kind is kind:
+                function = "::".join(split_id(finding.test)[:2]) if finding.test else ""
+                groups[finding.vmm, function, masked(finding.text)].append(finding)
+        for (vmm, function, _), same in groups.items():
+            first = same[0]
+            name = first.test if len(same) == 1 else f"{function} ({len(same)})"
+            head = " ".join(part for part in (kind.value.upper(), vmm, name) if part)
+            lines.append(f"{head}: {first.text}")
+            if first.rerun and kind in (Kind.NEW_FAILURE, Kind.CHANGED):
+                lines.append(f"    {first.rerun}")
+    counts = [f"{n} {kind.value}" for kind in Kind if (n := sum(f.kind is kind for f in findings))]
+    answer = {0: "as expected", 1: "REGRESSION", 2: "COULD NOT JUDGE"}[code]
+    lines.append(f"gate: {answer}: {sides}" + (f" ({', '.join(counts)})" if counts else ""))
+    return "\n".join(lines) + "\n"
+
+
+def _accept(run: Run, options: argparse.Namespace) -> int:
+    baselines = load_baselines(options.baselines)
+    reason = options.reason.strip()
+    if not reason and needs_reason(run, baselines):
+        if not sys.stdin.isatty():
+            raise BadInput("nobody is here to ask why this is to be expected: give --reason TEXT")
+        reason = input("Why is what is new here to be expected? ").strip()
+        if not reason:
+            raise BadInput("nothing was accepted: it takes a reason")
+    changed = accept(run, baselines, options.baselines, reason=reason, link=options.link)
+    for path in changed:
+        print(f"wrote {path}")
+    print("gate: accepted" if changed else "gate: nothing to accept: all is as expected already")
+    return 0
+
+
+def _sides(options: argparse.Namespace) -> tuple[tuple[Run, str], tuple[Run, str]]:
+    """The two builds, each a run and a name in it; runs the suite where paths are VMMs."""
+    sides = [text.partition("=") for text in (options.base, options.head)]
+    paths = [path for _, equals, path in sides if equals]
+    if not paths:
+        if not options.results:
+            raise BadInput(
+                "--base NAME --head NAME compares two builds of one run: name its results file too"
+            )
+        run = load(options.results)
+        return _named(run, sides[0][0]), _named(run, sides[1][0])
+    if len(paths) == 1:
+        raise BadInput("--base and --head must both have a =PATH, or neither")
+    for path in paths:
+        if not Path(path).exists() and not path.startswith(RELEASE):
+            raise BadInput(f"there is no {path}: it should be a VMM, a results.json, or a folder with one")
+    if not any(_is_results(path) for path in paths):
+        run = _run_suite([f"{name}={path}" for name, _, path in sides], options.report)
+        return _named(run, sides[0][0]), _named(run, sides[1][0])
+    if not all(_is_results(path) for path in paths):
+        raise BadInput("one of --base and --head is a VMM and the other a results file: give two of a kind")
+    return _named(load(Path(paths[0])), sides[0][0]), _named(load(Path(paths[1])), sides[1][0])
+
+
+def _is_results(path: str) -> bool:
+    return Path(path).is_dir() or path.endswith(".json")
+
+
+def _named(run: Run, name: str) -> tuple[Run, str]:
+    if name not in run.names():
+        raise BadInput(f"the run has no VMM called {name!r}: it has {', '.join(run.names()) or 'none'}")
+    return run, name
+
+
+def _run_suite(vmms: Sequence[str], report: Path) -> Run:
+    """Run the whole suite on these VMMs with its output shown. Raises BadInput if it came to no end."""
+    before = _newest(report)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "conformance/",
+        "-n",
+        "auto",
+        "--tb=no",  # the report has them, in order; here they would bury the verdict
+        "-rN",
+        "--report",
+        str(report.absolute()),
+    ]
+    for vmm in vmms:
+        name, _, path = vmm.partition("=")
+        command += ["--vmm", vmm if path.startswith(RELEASE) else f"{name}={Path(path).absolute()}"]
+    try:
+        ended = subprocess.run(command, cwd=ROOT, timeout=SUITE_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise BadInput(f"the suite did not end within {SUITE_SECONDS:.0f} s") from None
+    if ended.returncode not in (0, 1):
+        raise BadInput(f"the suite came to no verdict: pytest ended with exit status {ended.returncode}")
+    if _newest(report) == before:
+        raise BadInput(f"the suite left no new results in {report}")
+    _write_report(report)
+    return load(report)
+
+
+def _write_report(report: Path) -> None:
+    """The HTML report beside the results, for whoever comes in the morning. A verdict does not depend on it."""
+    from harness.report.html import write_html  # draws plots: slow to import, and comparing needs none
+
+    try:
+        write_html(report, report / PAGE)
+    except HarnessError as error:
+        print(f"gate: no HTML report: {error}", file=sys.stderr)
+    else:
+        print(f"gate: report in {report / PAGE}", file=sys.stderr)
+
+
+def _newest(report: Path) -> tuple[int, int] | None:
+    try:
+        status = (report / "results.json").stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

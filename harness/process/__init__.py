@@ -1,0 +1,1 @@
+"""The child process of any program, and how it ended."""

@@ -1,0 +1,165 @@
+"""A VMM's process: its output kept in a file, its end noticed, and never outliving the test process."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from harness.deadline import PACE
+from harness.errors import DeadlineExceeded, Unavailable, VmmDied
+from harness.process.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from harness.host.syscalls import Policy, Supervisor
+
+COMMAND = "command.txt"
+"""The file beside a log that holds the command line."""
+
+TAIL_LINES = 12
+
+
+def _environment() -> dict[str, str]:
+    """The environment of a VMM: ours, less what changes its behaviour.
+
+    With RUST_BACKTRACE set, taking a backtrace in a worker thread trips cloud-hypervisor's seccomp filter.
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith("RUST_")}
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"
+
+
+def _new_log(path: Path) -> BinaryIO:
+    try:
+        return path.open("wb")
+    except OSError as error:
+        raise Unavailable(f"cannot write the VMM's log {path} ({error.strerror}): is there room?") from error
+
+
+class VmmProcess:
+    """One process, started at once. `log` collects what it prints; `syscalls` supervises its system calls.
+
+    `folder` is the working folder (None: that of the test process).
+
+    The kernel kills it when the thread that started it ends (PR_SET_PDEATHSIG), however that comes about.
+    Raises Unavailable without setpriv, or if `log` cannot be written. A program that cannot be executed ends at
+    once, with the reason in `log`.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        log: Path,
+        *,
+        folder: Path | None = None,
+        pass_fds: Sequence[int] = (),
+        syscalls: Policy | None = None,
+    ) -> None:
+        setpriv = shutil.which("setpriv")
+        if setpriv is None:
+            raise Unavailable("the program setpriv is missing: apt-get install util-linux")
+        self.argv = list(argv)
+        self._log = log
+        self._supervisor: Supervisor | None = None
+        tied = [setpriv, "--pdeathsig", "KILL", "--", *argv]
+        with _new_log(log) as output:
+            log.with_name(COMMAND).write_text(
+                shlex.join(argv) + "\n"
+            )  # for whoever looks into a failed start
+            options: dict[str, Any] = {
+                "stdin": subprocess.DEVNULL,
+                "stdout": output,
+                "stderr": subprocess.STDOUT,
+                "cwd": folder,
+                "pass_fds": tuple(pass_fds),
+                "env": _environment(),
+            }
+            if syscalls is None:
+                self._popen = subprocess.Popen(tied, **options)
+            else:
+                from harness.host.syscalls import Supervisor
+
+                self._supervisor = Supervisor(tied, syscalls, **options)
+                self._popen = self._supervisor.popen
+        self.started = time.monotonic()
+        """When it was executed, in monotonic seconds, a millisecond or two early."""
+
+    @property
+    def pid(self) -> int:
+        """The process id: the VMM's own, for every wrapper executes the next."""
+        return self._popen.pid
+
+    @property
+    def supervisor(self) -> Supervisor | None:
+        """Who watches the system calls, if anybody."""
+        return self._supervisor
+
+    @property
+    def log(self) -> Path:
+        """The file that holds what it prints."""
+        return self._log
+
+    def output(self) -> str:
+        """All that the process printed so far; NUL bytes, which some logs hold, are dropped."""
+        return self._log.read_bytes().replace(b"\0", b"").decode(errors="replace")
+
+    def tail(self, lines: int = TAIL_LINES) -> str:
+        """The last lines of the output."""
+        return "\n".join(self.output().strip().splitlines()[-lines:])
+
+    def seccomp_modes(self) -> dict[int, int]:
+        """Each thread's seccomp mode by its id: 0 none, 2 filter (proc_pid_status(5))."""
+        found = {}
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+                lines = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines())
+                found[int(task.name)] = int(lines["Seccomp"])
+        return found
+
+    def open_descriptors(self) -> int:
+        """How many files the process has open."""
+        return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
+
+    def exit_status(self) -> ExitStatus | None:
+        """How it ended; None while it runs."""
+        code = self._popen.poll()
+        if code is None:
+            return None
+        return ExitStatus(code, None) if code >= 0 else ExitStatus(128 - code, _signal_name(-code))
+
+    def died(self, name: str, status: ExitStatus, doing: str) -> VmmDied:
+        """The error for a process that ended where it should have lived."""
+        words = self.tail() or "(none)"
+        text = f"{name} died ({status}) {doing}; its last words: {words}"
+        return VmmDied(text, status.code, self.output())
+
+    def wait(self, seconds: float) -> ExitStatus:
+        """Wait for the end. Raises DeadlineExceeded if it does not come."""
+        try:
+            self._popen.wait(seconds * PACE)
+        except subprocess.TimeoutExpired:
+            raise DeadlineExceeded(
+                f"waited {seconds * PACE:.1f} s for process {self.pid} ({self.argv[0]}) to end; it still runs"
+            ) from None
+        status = self.exit_status()
+        assert status is not None
+        return status
+
+    def stop(self) -> None:
+        """Kill it if it still runs, and reap it. Raises DeadlineExceeded for a process that cannot be killed."""
+        self._popen.kill()
+        self.wait(10)
+        if self._supervisor is not None:
+            self._supervisor.close()

@@ -1,0 +1,43 @@
+"""What became of a batch of frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, repr=False)
+class Landed:
+    """What became of `sent` frames.
+
+    `by_pair`: how many arrived on each pair, each frame counted once. `lost`: never seen. `twice`: seen again
+    after the first time. `late`: frames of an earlier batch, given up as lost then, that arrived only now.
+    `returned`, for frames that the guest sent: how many of their buffers the device gave back.
+    """
+
+    sent: int
+    by_pair: Mapping[int, int] = field(default_factory=dict)
+    lost: int = 0
+    twice: int = 0
+    late: int = 0
+    returned: int = 0
+
+    @property
+    def pairs(self) -> frozenset[int]:
+        """The pairs on which anything arrived."""
+        return frozenset(pair for pair, count in self.by_pair.items() if count)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every frame arrived exactly once, and nothing else did."""
+        return not (self.lost or self.twice or self.late)
+
+    def __str__(self) -> str:
+        places = ", ".join(f"pair {pair}: {self.by_pair[pair]}" for pair in sorted(self.by_pair)) or "nowhere"
+        rest = "".join(f", {count} {word}" for word, count in self._rest().items() if count)
+        return f"{self.sent} frames sent; landed on {places}{rest}"
+
+    __repr__ = __str__  # pytest shows it in failed assertions
+
+    def _rest(self) -> dict[str, int]:
+        return {"lost": self.lost, "seen twice": self.twice, "late": self.late}

@@ -1,0 +1,1 @@
+"""The register of requirements, and the page that is made of it."""

@@ -1,0 +1,150 @@
+"""A Markdown summary of a run: for a pull request, or a CI server's summary of a step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from harness.record.results import Run, Verdict
+from harness.register.register import Register
+from harness.report.coverage import Coverage, cover
+from harness.report.fold import Cell
+from harness.report.headline import Headline, headlines, in_one_line, torn_passes
+from harness.report.history import History
+from harness.report.matrix import NOTHING, WORDS
+
+FAILURES = 40
+"""Tests that are listed; a comment on GitHub ends at 65,536 characters."""
+
+_MARKS = {
+    Verdict.PASS: "✅",
+    Verdict.FAIL: "❌",
+    Verdict.XFAIL: "🟡",
+    Verdict.XPASS: "🟣",
+    Verdict.SKIP: "⏭️",
+    Verdict.ERROR: "💥",
+}
+
+
+def markdown_summary(run: Run, register: Register, history: History | None = None) -> str:
+    """GitHub-flavoured Markdown: what broke and since when, the counts per VMM, what was not judged."""
+    coverage, lines = cover(run, register), headlines(run, register, history or History())
+    parts = [
+        _head(run, coverage, lines),
+        _counts(run, coverage),
+        _broken(run, lines),
+        _again(lines),
+        _silent(run),
+    ]
+    return "\n".join(line for part in parts for line in part) + "\n"
+
+
+def _head(run: Run, coverage: Coverage, lines: Sequence[Headline]) -> Iterable[str]:
+    yield f"## virtio-net multiqueue: {in_one_line(run, lines)}"
+    yield ""
+    if not run.everything_ran:
+        yield f"> **Not everything ran:** {not_everything(run)}"
+        yield ""
+    yield f"{len(run.results)} results, {coverage.sentence()}, {run.started} to {run.finished or NOTHING}."
+    yield ""
+
+
+def not_everything(run: Run) -> str:
+    """Why a run is not the whole suite, in a sentence."""
+    reasons = []
+    if not run.complete:
+        reasons.append("the run was stopped before its end")
+    if (missing := max(run.selected - len(run.results), len(run.not_run))) > 0:
+        reasons.append(f"{missing} of {run.selected} selected tests have no result")
+    if run.shard:
+        reasons.append(f"it is shard {run.shard.number} of {run.shard.of}")
+    if run.deselected:
+        reasons.append(f"{run.deselected} tests were left out by its options")
+    return "; ".join(reasons) + "."
+
+
+def _counts(run: Run, coverage: Coverage) -> Iterable[str]:
+    torn = torn_passes(run)
+    shown = " | ".join(f"{_MARKS[v]} {WORDS[v][0]}" for v in Verdict)
+    yield f"| VMM | {shown} | pass, but witnesses disagree ≠ | MUST judged |"
+    yield "|---|" + "--:|" * (len(Verdict) + 2)
+    versions = {vmm.name: vmm.version for vmm in run.vmms}
+    for name in run.names():
+        counter = Counter(result.verdict for result in run.results if result.vmm == name)
+        counter[Verdict.PASS] -= torn[name]
+        numbers = " | ".join(str(counter[v] or "") for v in Verdict) + f" | {torn[name] or ''}"
+        judged = f"{coverage.musts_judged_on(name)}/{len(coverage.musts)}"
+        yield f"| **{_cell(name)}** {_cell(versions.get(name, ''))} | {numbers} | {judged} |"
+    yield ""
+
+
+def _broken(run: Run, lines: Sequence[Headline]) -> Iterable[str]:
+    if not lines:
+        return
+    names = run.names()
+    yield "| what fails | requirements | " + " | ".join(map(_cell, names)) + " | reason | since |"
+    yield "|---|---|" + "---|" * (len(names) + 2)
+    for line in lines[:FAILURES]:
+        ids = " ".join(line.first.requirements)
+        cells = " | ".join(_verdict(cell) for cell in line.cells)
+        since = "; ".join(f"{names}: {since}" for names, since in line.since)
+        yield f"| {_code(line.name)} | {ids} | {cells} | {_cell(line.reason)} | {_cell(since)} |"
+    if len(lines) > FAILURES:
+        yield ""
+        yield f"… and {len(lines) - FAILURES} more."
+    yield ""
+
+
+def _verdict(cell: Cell) -> str:
+    """The verdict of all variants of a test on one VMM."""
+    if cell.worst is None:
+        return NOTHING
+    worst, total = cell.counts[0][1], cell.total
+    shown = f"{_MARKS[cell.worst]} {WORDS[cell.worst][0]}" + (f" {worst}/{total}" if worst < total else "")
+    return f"{shown} ≠" if cell.disagreement else shown
+
+
+def _again(lines: Sequence[Headline]) -> Iterable[str]:
+    again = [line.first.rerun.replace("```", "") for line in lines[:FAILURES] if line.first.rerun]
+    if again:
+        yield "<details><summary>Run them again</summary>"
+        yield ""
+        yield "```sh"
+        yield from again
+        yield "```"
+        yield "</details>"
+        yield ""
+
+
+def _silent(run: Run) -> Iterable[str]:
+    counter: Counter[tuple[Verdict, str]] = Counter()
+    for result in run.results:
+        if result.verdict in (Verdict.SKIP, Verdict.XFAIL):
+            counter[result.verdict, result.reason or "no reason given"] += 1
+    if counter:
+        yield "<details><summary>Skipped and expected to fail</summary>"
+        yield ""
+        for (verdict, reason), number in counter.most_common(FAILURES):
+            yield f"- {_MARKS[verdict]} {WORDS[verdict][0]} {number}: {_cell(reason)}"
+        yield ""
+        yield "</details>"
+
+
+def _cell(text: str, limit: int = 300) -> str:
+    """Text that neither breaks a table nor is taken for markup."""
+    text = " ".join(text.split())
+    text = text if len(text) <= limit else text[: limit - 1] + "…"
+    for old, new in (
+        ("&", "&amp;"),
+        ("<", "&lt;"),
+        (">", "&gt;"),
+        ("|", "\\|"),
+        ("`", "\\`"),
+        ("@", "&#64;"),
+    ):
+        text = text.replace(old, new)
+    return text
+
+
+def _code(text: str) -> str:
+    return "`" + text.replace("`", "'").replace("|", "\\|") + "`"

@@ -1,0 +1,1 @@
+"""What pytest loads: options, the builds that a run crosses, and what becomes of the verdicts."""

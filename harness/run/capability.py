@@ -1,0 +1,202 @@
+"""What can this host run? Found out by booting, never assumed from /dev/kvm being there.
+
+Answers are kept per host and build: until the machine restarts, its kernel changes or the binary does.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from harness.cache import cache_root
+from harness.deadline import Deadline
+from harness.errors import DeadlineExceeded, HarnessError
+from harness.guest.linux.image import stock_kernel
+from harness.guest.probe.image import build_image
+from harness.guest.probe.monitor import Monitor
+from harness.host.kvm import KVM, KVM_CREATE_VM
+from harness.record.store import write_atomically
+from harness.vmm.base import Launch, Vm, VmConfig, Vmm
+
+MEMORY_MIB = 64
+LINUX_MEMORY_MIB = 256
+EDITION = "2"
+"""Changes when the questions do, so that answers to older ones are not used."""
+LINUX_PATIENCE = 10.0
+"""Seconds in which a stock kernel must print its first line; with a KVM that works it takes a tenth of one."""
+
+FULL_KVM = "it needs a KVM that runs stock kernels: run on bare metal, or where nested virtualisation is on"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Whether something works here; `detail` is the time it took, or what went wrong.
+
+    `vmm_fails`: the host could, and the VMM does not. Then its tests are not skipped: they run, and show it.
+    `late`: it did not say so, a deadline did.
+    """
+
+    works: bool
+    detail: str
+    vmm_fails: bool = False
+    late: bool = False
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What one build can do on this host."""
+
+    probe_guest: Answer
+    linux_guest: Answer
+    snapshot: Answer
+
+    def lacking(self, need: str) -> str | None:
+        """None if the need is met; otherwise the reason for a skip, with the way out."""
+        answer: Answer = getattr(self, need)
+        if answer.works or answer.vmm_fails:
+            return None
+        return f"this host cannot run it ({need.replace('_', ' ')}: {answer.detail}); {FULL_KVM}"
+
+    @property
+    def hangs(self) -> str | None:
+        """What went wrong, if the VMM starts no VM and each test that shows it would take all of a deadline."""
+        answer = self.probe_guest
+        return answer.detail if answer.vmm_fails and answer.late else None
+
+    def lines(self) -> list[str]:
+        """For the header of a run: a line each, with the time it took or what went wrong."""
+        return [
+            f"{name.replace('_', ' ')}: {'yes' if answer.works else 'no'} ({answer.detail})"
+            for name, answer in vars(self).items()
+        ]
+
+
+def capabilities(vmm: Vmm, scratch: Callable[[], Path], cache: Path | None = None) -> Capabilities:
+    """What this build can do on this host, from the cache or by trying. `scratch` gives fresh folders."""
+    file = (cache or cache_root()) / "hosts" / f"{_key(vmm)}.json"
+    if (known := _load(file)) is not None:
+        return known
+    found, lasting = _probe(vmm, scratch)
+    if lasting:
+        with suppress(OSError):  # a full disk costs the next run a second, no more
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, json.dumps(asdict(found), indent=1).encode())
+    return found
+
+
+def _load(file: Path) -> Capabilities | None:
+    """What was found earlier; None without it, or if another version of the suite wrote it."""
+    try:
+        plain = json.loads(file.read_text())
+        return Capabilities(
+            **{name: Answer(a["works"] is True, str(a["detail"])) for name, a in plain.items()}
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def _key(vmm: Vmm) -> str:
+    """Changes with the build, the kernel, and each start of the machine, for KVM may be set up otherwise then."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+    with vmm.path.open("rb") as binary:
+        content = hashlib.file_digest(binary, "sha256").hexdigest()
+    recipe = build_image().name
+    return hashlib.sha256(
+        "\0".join([EDITION, boot, platform.release(), content, recipe]).encode()
+    ).hexdigest()[:24]
+
+
+def _probe(vmm: Vmm, scratch: Callable[[], Path]) -> tuple[Capabilities, bool]:
+    """What works, and whether that is a lasting fact about this host: what is not is tried again next time."""
+    if vmm.kind == "cloud-hypervisor" and (why := _kvm_lacks()) is not None:
+        return Capabilities(*[Answer(False, why)] * 3), False
+    probe_guest = _try(lambda: _answers(vmm, scratch()))
+    if not probe_guest.works:  # it is made to run wherever anything runs
+        return Capabilities(*[replace(probe_guest, vmm_fails=True)] * 3), False
+    lasting = True
+    try:
+        kernel = stock_kernel()
+    except HarnessError as error:
+        linux_guest, lasting = Answer(False, f"not tried: {str(error).splitlines()[0]}"), False
+    else:
+        linux_guest = _try(lambda: _boots_linux(vmm, scratch(), kernel))
+    snapshot = _try(lambda: _saves(vmm, scratch()))
+    return Capabilities(probe_guest, linux_guest, snapshot), lasting
+
+
+def _kvm_lacks() -> str | None:
+    """What keeps any VMM from using KVM on this host; None if nothing does (KVM_CREATE_VM, linux/kvm.h)."""
+    try:
+        kvm = os.open(KVM, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        return f"{KVM} is missing" if error.errno == errno.ENOENT else f"no permission for {KVM}"
+    try:
+        os.close(fcntl.ioctl(kvm, KVM_CREATE_VM, 0))
+    except OSError as error:
+        return f"{KVM} makes no VM ({error.strerror})"
+    finally:
+        os.close(kvm)
+    return None
+
+
+def shorten(text: str, limit: int = 160) -> str:
+    """The beginning and the end: what was asked for, and the innermost cause."""
+    return text if len(text) <= limit else f"{text[: limit // 2 - 3]} ... {text[-limit // 2 + 3 :]}"
+
+
+def _try(attempt: Callable[[], None]) -> Answer:
+    begin = time.monotonic()
+    try:
+        attempt()
+    except HarnessError as error:
+        late = isinstance(error, DeadlineExceeded)
+        return Answer(False, shorten(str(error).splitlines()[0]), late=late)
+    return Answer(True, f"{time.monotonic() - begin:.2f} s")
+
+
+def _greeted(vm: Vm) -> None:
+    memory = vm.guest_memory()
+    try:
+        Monitor(vm.serial, memory, memory.size)
+    finally:
+        memory.close()
+
+
+def _answers(vmm: Vmm, folder: Path) -> None:
+    """The probe guest boots and answers."""
+    with vmm.launch(VmConfig(build_image(), memory_mib=MEMORY_MIB), Launch(folder)) as vm:
+        _greeted(vm)
+
+
+def _boots_linux(vmm: Vmm, folder: Path, kernel: Path) -> None:
+    """A stock kernel gets as far as its first line."""
+    config = VmConfig(
+        kernel,
+        cmdline="earlyprintk=ttyS0 console=ttyS0 panic=-1",
+        memory_mib=LINUX_MEMORY_MIB,
+    )
+    with vmm.launch(config, Launch(folder)) as vm:
+        deadline = Deadline(LINUX_PATIENCE)
+        while b"Linux version" not in vm.serial.read_line(
+            within=deadline, awaiting="a stock kernel's first line"
+        ):
+            pass
+
+
+def _saves(vmm: Vmm, folder: Path) -> None:
+    """A paused VM's state can be written."""
+    target = folder / "snapshot"
+    target.mkdir()
+    with vmm.launch(VmConfig(build_image(), memory_mib=MEMORY_MIB), Launch(folder)) as vm:
+        _greeted(vm)
+        vm.pause()
+        vm.snapshot(target)

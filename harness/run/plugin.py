@@ -1,0 +1,448 @@
+"""The pytest plugin: options, the builds that a run crosses, and what is made of the verdicts.
+
+It is loaded by conformance/conftest.py. Under xdist the main process prepares and reports, the workers test.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from harness.errors import HarnessError, Unavailable
+from harness.evidence.collect import ATTRIBUTE, Collector, split_name, vmm_of
+from harness.evidence.judge import Judge
+from harness.evidence.junit import annotate
+from harness.evidence.rerun import options_of
+from harness.host import namespace
+from harness.host.real_backends.find import given_programs, lacking
+from harness.host.syscalls import Trace, missing
+from harness.lab.routing import reason_to_skip
+from harness.mutants import find_mutant
+from harness.record.results import Shard, from_dict
+from harness.report.matrix import matrix_text
+from harness.run.session import SESSION, Session, prepare
+from harness.run.shard import deal, parse_shard
+from harness.scratch import Scratch
+from harness.testbed.linux_machines import LinuxMachines
+from harness.testbed.testbed import Testbed
+from harness.vmm.base import Vmm
+
+pytest_plugins = ("harness.lab.plugin",)
+
+MARKERS = (
+    "requirement(*ids): rows of conformance/requirements.toml that a test proves",
+    "issue_8306: reproduces cloud-hypervisor issue 8306 (VQ_PAIRS_SET acknowledged but ignored)",
+    "issue_8307: reproduces cloud-hypervisor issue 8307 (all pairs active before the driver asked)",
+    "drivers(*names): the guest drivers that a test is crossed with: probe, linux, firmware (default: probe)",
+    "slow: takes seconds, not a fraction of one",
+    "needs(*what): what the host must be able to do for the test, as Capabilities calls it: snapshot",
+    "only_on(kind, reason): a test about options that only one kind of VMM has",
+    "legacy: the writers that a test is crossed with are the older builds (--legacy-vmm)",
+    "backends(*names): the network backends that a test is crossed with (default: tap)",
+)
+
+_session = SESSION
+_scratch = pytest.StashKey[Scratch]()
+_collector = pytest.StashKey[Collector]()
+_judge = pytest.StashKey[Judge]()
+_testbed = pytest.StashKey[Testbed]()
+_linux = pytest.StashKey[LinuxMachines]()
+_shown = pytest.StashKey[set[str]]()
+"""Builds that hang at their start, and have been seen to."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the suite's options."""
+    group = parser.getgroup("virtio-net multiqueue")
+    group.addoption(
+        "--vmm",
+        action="append",
+        default=[],
+        metavar="[NAME=]PATH",
+        help="a VMM to judge: a cloud-hypervisor or qemu-system-x86_64 binary, or [NAME=]release:vX.Y[@sha256:...] "
+        "to download a cloud-hypervisor release; may be given several times, each is a column of the matrix "
+        "(default: the cloud-hypervisor on PATH, if there is one, and QEMU as the reference)",
+    )
+    group.addoption(
+        "--legacy-vmm",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="an older build, given as for --vmm: the builds under test must go on from its snapshots, which hold "
+        "no count, with all pairs active; may be given several times",
+    )
+    for what, kind in (("kernel", "kernel"), ("image", "initramfs")):
+        group.addoption(
+            f"--guest-{what}",
+            type=Path,
+            default=None,
+            metavar="PATH",
+            help=f"a {kind} of one's own for the Linux guest (see fixtures/images/linux/README.md)",
+        )
+    group.addoption(
+        "--firmware",
+        type=Path,
+        default=None,
+        metavar="PATH",
+        help="a UEFI firmware for cloud-hypervisor (its EDK2 build), for the tests that boot one",
+    )
+    group.addoption(
+        "--report",
+        default="report",
+        metavar="DIR",
+        help="where results.json goes; earlier runs are kept in DIR/runs (default: report)",
+    )
+    group.addoption(
+        "--bundle",
+        choices=("small", "full"),
+        default="small",
+        help="what is kept of a failed test in DIR/runs: logs, traces and captures, or the guest's memory as well",
+    )
+    group.addoption(
+        "--mutant",
+        default=None,
+        metavar="NAME",
+        help="make every VMM wrong from outside: one of those that ci/mutants lists",
+    )
+    group.addoption(
+        "--trace-syscalls",
+        action="store_true",
+        help="enter every TUNSETQUEUE of the VMMs, with its thread and result, in the timelines of failures; "
+        "costs each call a fraction of a millisecond, and each test with a Linux guest a boot of its own",
+    )
+    group.addoption(
+        "--backend-binary",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="a vhost-user back end that no package has: vhost_user_net=PATH, cloud-hypervisor's own",
+    )
+    group.addoption(
+        "--steps",
+        type=int,
+        default=400,
+        metavar="N",
+        help="length of the random walks (default: 400; thousands for a night)",
+    )
+    group.addoption(
+        "--shard",
+        default=None,
+        metavar="K/N",
+        help="run the K-th of N shares of the suite, the others elsewhere; ci/merge puts the results together",
+    )
+    group.addoption(
+        "--boots",
+        type=int,
+        default=1,
+        metavar="N",
+        help="times that firmware boots over the network (default: 1; ten for a success rate)",
+    )
+    group.addoption(
+        "--seed",
+        type=int,
+        default=None,
+        help="repeats the random choices of the run that printed this number",
+    )
+
+
+# Start and end of a run
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Find the builds, and learn what this host can run."""
+    for line in MARKERS:
+        config.addinivalue_line("markers", line)
+    if config.option.help or config.option.version:
+        return
+    try:
+        namespace.become_root_in_user_namespace()
+        config.stash[_scratch] = scratch = Scratch()
+        config.add_cleanup(scratch.close)
+        if _is_worker(config):
+            config.stash[_session] = Session.unpack(config.workerinput["conformance"])  # type: ignore[attr-defined]
+        else:
+            option = config.option
+            session = prepare(
+                option.vmm,
+                option.seed,
+                scratch,
+                option.guest_kernel,
+                option.guest_image,
+                option.legacy_vmm,
+                lab=option.lab != "never",
+            )
+            if not config.option.collectonly:
+                collector = Collector(Path(config.option.report), config.invocation_params.args)
+                config.stash[_collector] = collector
+                config.pluginmanager.register(_Listener(collector))
+                session = replace(session, evidence=collector.store.folder)
+            config.stash[_session] = session
+        if config.option.shard is not None:
+            parse_shard(config.option.shard)
+        given_programs(config.option.backend_binary)
+        if config.option.trace_syscalls and (why := missing()) is not None:
+            raise Unavailable(f"--trace-syscalls: {why}")
+        if config.option.mutant is not None:
+            find_mutant(config.option.mutant)  # an unknown one is said now, not by every test
+        full = config.option.bundle == "full"
+        config.stash[_judge] = Judge(config.stash[_session], full=full, options=options_of(config))
+        if (image := config.stash[_session].linux) is not None:
+            config.stash[_linux] = LinuxMachines(image, scratch.folder)
+            config.add_cleanup(config.stash[_linux].close)
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Enter a network namespace of this process's own. The lab, which outlives the run, is under way by now."""
+    config = session.config
+    if not config.option.collectonly:
+        try:
+            namespace.enter()
+        except HarnessError as error:
+            raise pytest.UsageError(str(error)) from None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Hand the session to an xdist worker."""
+    node.workerinput["conformance"] = node.config.stash[_session].pack()
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what is judged, what this host can do, and how to repeat the run."""
+    if _session not in config.stash:
+        return []
+    session = config.stash[_session]
+    lines = [f"seed: {session.seed}"]
+    for vmm in session.vmms:
+        lines.append(f"vmm {vmm.name}: {vmm.kind} {vmm.version}")
+        lines += [f"    {line}" for line in session.abilities[vmm.name].lines()]
+    return lines
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Write the results."""
+    collector = session.config.stash.get(_collector, None)
+    if collector is None:
+        return
+    if not collector.anything:
+        collector.store.discard()
+    else:
+        stopped = session.shouldstop or session.shouldfail
+        complete = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not stopped
+        try:
+            collector.store.save(collector.run(session.config.stash[_session], complete=complete))
+        except HarnessError as error:
+            raise pytest.exit.Exception(str(error), pytest.ExitCode.INTERNAL_ERROR) from None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Show the matrix."""
+    collector = config.stash.get(_collector, None)
+    if collector is None or not collector.anything:
+        return
+    terminalreporter.section("verdicts")
+    run = collector.run(config.stash[_session], complete=True)
+    terminalreporter.write(matrix_text(run, color=terminalreporter.hasmarkup))
+    terminalreporter.write_line(f"results: {Path(config.option.report) / 'results.json'}")
+    if any(result.needs_a_look for result in run.results):
+        words = ["python", "-m", "harness.report.html", config.option.report, "-o", "report.html"]
+        terminalreporter.write_line(f"as a page: {shlex.join(words)}")
+
+
+# Crossing tests with builds, drivers and backends
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Cross each test with the builds, and with the drivers and backends that it declares.
+
+    One that has a `writer` is crossed with every pair of builds of one kind.
+    """
+    session = metafunc.config.stash[_session]
+    if "writer" in metafunc.fixturenames:
+        legacy = metafunc.definition.get_closest_marker("legacy") is not None
+        crossed = session.writers(legacy=legacy)
+        names = [f"{vmm}-from-{writer or 'none'}" for vmm, writer in crossed]
+        metafunc.parametrize(("vmm", "writer"), crossed, indirect=True, ids=names)
+    elif "vmm" in metafunc.fixturenames:
+        metafunc.parametrize("vmm", [vmm.name for vmm in session.vmms], indirect=True)
+    for dimension, default in (("driver", "probe"), ("backend", "tap")):
+        if dimension in metafunc.fixturenames:
+            mark = metafunc.definition.get_closest_marker(f"{dimension}s")
+            metafunc.parametrize(dimension, mark.args if mark else (default,), indirect=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take the shard that was asked for, and note what the run sets out to do, so that gaps can be named."""
+    collector = config.stash.get(_collector, None)
+    if config.option.shard is not None:
+        items[:], shard = deal(items, _name, *parse_shard(config.option.shard))
+        if collector is not None:
+            collector.shard = shard
+        elif _is_worker(config):
+            config.workeroutput["shard"] = (shard.tests, shard.digest)  # type: ignore[attr-defined]
+    for item in items if collector is not None else []:
+        test, vmm = _name(item)
+        if vmm:
+            assert collector is not None
+            collector.select(test, vmm)
+
+
+def _name(item: pytest.Item) -> tuple[str, str]:
+    """A test's name without its VMM, and the VMM; none is told by an empty one."""
+    vmm = getattr(getattr(item, "callspec", None), "params", {}).get("vmm", "")
+    return (split_name(item.nodeid, vmm) if vmm else item.nodeid), vmm
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Count what was left out on request."""
+    if not items:
+        return
+    config = items[0].config
+    if (collector := config.stash.get(_collector, None)) is not None:
+        collector.deselect(len(items))
+    elif _is_worker(config):
+        left_out = config.workeroutput  # type: ignore[attr-defined]
+        left_out["deselected"] = left_out.get("deselected", 0) + len(items)
+
+
+# Under xdist the workers collect, each of them everything, and the main process is told
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None:
+    """Note what the run sets out to do, from the first worker that knows it."""
+    collector = node.config.stash.get(_collector, None)
+    if collector is None or collector.anything:
+        return
+    names = [vmm.name for vmm in node.config.stash[_session].vmms]
+    for nodeid in ids:
+        if (vmm := vmm_of(nodeid, names)) is not None:
+            collector.select(split_name(nodeid, vmm), vmm)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker collected, once: all of them left out the same, and dealt the same shard."""
+    collector = node.config.stash.get(_collector, None)
+    told = getattr(node, "workeroutput", {})
+    if collector is not None and not collector.deselected:
+        collector.deselect(told.get("deselected", 0))
+    if collector is not None and "shard" in told:
+        collector.shard = Shard(*parse_shard(node.config.option.shard), *told["shard"])
+
+
+# Verdicts
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Judge each phase while the VM is still there to be looked at."""
+    report = yield
+    error = call.excinfo.value if call.excinfo else None
+    testbed = item.stash.get(_testbed, None)
+    if testbed is not None and error is not None:
+        testbed.failed = True
+    plain = item.config.stash[_judge].judge(item, report, error, testbed)
+    if plain is not None:
+        setattr(report, ATTRIBUTE, plain)
+        annotate(item, report, from_dict(plain), item.config.stash[_session].evidence)
+    return report
+
+
+class _Listener:
+    """Hears of every report in the main process; the hook itself is not told of the configuration."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take the verdict that a report carries."""
+        self._collector.add(report)
+
+
+# Fixtures
+
+
+@pytest.fixture
+def vmm(request: pytest.FixtureRequest) -> Vmm:
+    """The build under test. Skips a test that is about another kind of VMM.
+
+    A build that hangs at its start is shown by one test of each process: the others would take hours to say the same.
+    """
+    session = request.config.stash[_session]
+    build = session.vmm(request.param)
+    if (why := session.abilities[build.name].hangs) is not None:
+        shown = request.config.stash.setdefault(_shown, set())
+        if build.name in shown:
+            raise Unavailable(f"not judged, for {build.name} starts no VM, as another test shows: {why}")
+        shown.add(build.name)
+    if (mark := request.node.get_closest_marker("only_on")) is not None and build.kind != mark.args[0]:
+        pytest.skip(mark.kwargs["reason"])
+    return build
+
+
+@pytest.fixture
+def writer(request: pytest.FixtureRequest, vmm: Vmm) -> Vmm:
+    """The build on which the test's VM begins its life, to go on under the one that is judged."""
+    if request.param is None:
+        pytest.skip(f"no older build of {vmm.kind} was given: --legacy-vmm NAME=PATH")
+    return request.config.stash[_session].vmm(request.param)
+
+
+@pytest.fixture
+def driver(request: pytest.FixtureRequest, vmm: Vmm) -> str:
+    """The guest driver under which the test runs. Skips what this host cannot run, with the way out."""
+    session = request.config.stash[_session]
+    if (reason := reason_to_skip(request.node)) is not None:
+        pytest.skip(reason)
+    if request.param == "linux" and session.linux is None:
+        pytest.skip(session.no_linux)
+    return str(request.param)
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> str:
+    """The network backend of the NIC under test. Skips a back end that is not to be had, with the way out."""
+    programs = given_programs(request.config.option.backend_binary)
+    if (reason := lacking(request.param, programs)) is not None:
+        pytest.skip(reason)
+    return str(request.param)
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest, vmm: Vmm) -> Random:
+    """Random choices that the run's seed repeats, the same on every build."""
+    return request.config.stash[_session].random(split_name(request.node.nodeid, vmm.name))
+
+
+@pytest.fixture
+def testbed(request: pytest.FixtureRequest, vmm: Vmm) -> Iterator[Testbed]:
+    """Where a test builds its VM; all of it is gone afterwards."""
+    stash = request.config.stash
+    with Testbed(vmm, stash[_scratch].folder(), stash.get(_linux, None)) as bed:
+        if request.config.option.trace_syscalls:
+            bed.syscalls = Trace()
+        if request.config.option.mutant is not None:
+            find_mutant(request.config.option.mutant)(bed)
+        bed.backend_programs = given_programs(request.config.option.backend_binary)
+        request.node.stash[_testbed] = bed
+        yield bed

@@ -1,0 +1,292 @@
+"""Builds what one test needs (taps, VM, guest, driver) and takes it all down again, whatever happened."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import DeadlineExceeded, VmmDied, VmmError
+from harness.guest.linux.driver import LinuxDriver
+from harness.guest.linux.guest import LinuxGuest
+from harness.guest.probe.bus import Bus
+from harness.guest.probe.device import VirtioDevice
+from harness.guest.probe.driver import ProbeDriver
+from harness.guest.probe.features import MULTIQUEUE, Feature
+from harness.guest.probe.image import build_image
+from harness.guest.probe.monitor import Monitor
+from harness.guest.probe.net import VirtioNet
+from harness.guest.probe.pci import Function
+from harness.host.backend import NetworkBackend
+from harness.host.real_backends.ovs import OpenVSwitch
+from harness.host.real_backends.testpmd import Testpmd
+from harness.host.real_backends.vhost_user_net import VhostUserNet
+from harness.host.syscalls import Policy
+from harness.host.tap import HandedTap, Tap, VmmTap
+from harness.host.vhost_user.offer import MIGRATABLE, Offer
+from harness.host.vhost_user.rules import Rule
+from harness.host.vhost_user_backend import VhostUser
+from harness.record.journal import Journal
+from harness.testbed.nic import Nic
+from harness.vmm.base import Launch, NicConfig, Vm, VmConfig, Vmm
+
+if TYPE_CHECKING:
+    from harness.testbed.linux_machines import LinuxMachines
+
+PROBE_MEMORY_MIB = 64
+REFUSAL_PATIENCE = 5.0
+"""Seconds in which a VMM ends that was given options which cannot work."""
+_tap_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class NicPlan:
+    """A NIC to build: configured pairs, what its driver negotiates, and how many pairs it sets up (None: all)."""
+
+    pairs: int = 4
+    features: Feature = MULTIQUEUE
+    set_up: int | None = None
+    queue_size: int = 256
+
+
+class Testbed:
+    """One VM with its NICs, on a build under test. A context manager: leaving it removes everything.
+
+    `folder` is an existing folder for sockets and logs; `linux` has the Linux guests, where there are any.
+    Needs `harness.host.namespace.enter` before.
+    """
+
+    __test__ = False  # the name is the field's; it is no class of tests
+
+    def __init__(self, vmm: Vmm, folder: Path, linux: LinuxMachines | None = None) -> None:
+        self.vmm = vmm
+        self.folder = folder
+        self._linux = linux
+        self.failed = False
+        """Whether the test failed: then no guest of its is used for another."""
+        self.device: Callable[[Bus, Function], VirtioDevice] = VirtioDevice
+        """What the probe guest's driver takes its device for; a mutant puts something else here."""
+        self.syscalls: Policy | None = None
+        """Who judges the TUNSETQUEUE calls of the VMs launched from here on, if anybody."""
+        self.memory_room_mib = 0
+        """How much memory can be plugged into VMs with the probe guest that are launched from here on."""
+        self.rules: Callable[[int], Sequence[Rule]] = lambda pairs: ()
+        """What alters the messages to the vhost-user back ends made from here on, for NICs of that many pairs."""
+        self.backend_programs: Mapping[str, Path] = {}
+        """Programs of real vhost-user back ends, by name."""
+        self.journal = Journal()
+        self.vms: list[Vm] = []
+        self.nics: list[Nic] = []
+        self._undo = ExitStack()
+        self._folder_numbers = itertools.count()
+
+    def __enter__(self) -> Testbed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the VMs, remove the taps. Safe to call twice."""
+        self._undo.close()
+
+    @cached_property
+    def image(self) -> Path:
+        """The probe guest's image."""
+        return build_image()
+
+    def tap(self, pairs: int, kind: type[Tap] = Tap) -> Tap:
+        """A fresh tap for a NIC of `pairs` pairs."""
+        tap = kind(f"mq{next(_tap_numbers)}", pairs)
+        self._undo.callback(tap.close)
+        return tap
+
+    def vhost_user(self, pairs: int, offer: Offer | None = None, *, server: bool = False) -> VhostUser:
+        """A fresh vhost-user back end for a NIC of `pairs` pairs; where the VMM is the `server`, it connects there.
+
+        By default it can be migrated, and goes on where the guest's rings stand, whatever base the VMM names.
+        """
+        offer = offer or Offer(pairs, resume_at_used=True).plus(*MIGRATABLE)
+        end = VhostUser(self.fresh_folder("socket"), offer, server=server, rules=self.rules(pairs))
+        self._undo.callback(end.close)
+        return end
+
+    def another(self, backend: NetworkBackend, pairs: int) -> NetworkBackend:
+        """A fresh network backend of the same kind."""
+        return self.tap(pairs, type(backend)) if isinstance(backend, Tap) else self.vhost_user(pairs)
+
+    def testpmd(self, pairs: int) -> Testpmd:
+        """DPDK's testpmd as back end for a NIC of `pairs` pairs."""
+        end = Testpmd(self.fresh_folder("testpmd"), pairs)
+        self._undo.callback(end.close)
+        return end
+
+    def vhost_user_net(self, pairs: int) -> VhostUserNet:
+        """cloud-hypervisor's own back end, on a fresh tap, for a NIC of `pairs` pairs."""
+        program = self.backend_programs[VhostUserNet.name]
+        end = VhostUserNet(program, f"mq{next(_tap_numbers)}", self.fresh_folder("backend"), pairs)
+        self._undo.callback(end.close)
+        return end
+
+    def ovs(self, pairs: int) -> OpenVSwitch:
+        """Open vSwitch with DPDK as back end for a NIC of `pairs` pairs."""
+        end = OpenVSwitch(f"ovs{next(_tap_numbers)}", self.fresh_folder("ovs"), pairs)
+        self._undo.callback(end.close)
+        return end
+
+    @staticmethod
+    def nic_config(plan: NicPlan, number: int, backend: NetworkBackend) -> NicConfig:
+        """What the VMM is told of the NIC of this number."""
+        mac = f"02:00:00:00:01:{number:02x}"
+        return NicConfig(f"net{number}", mac, plan.pairs, backend.attachment, plan.queue_size)
+
+    def on_close(self, undo: Callable[[], object]) -> None:
+        """Have something undone when the testbed closes, before what was there earlier."""
+        self._undo.callback(undo)
+
+    def fresh_folder(self, purpose: str) -> Path:
+        """A new folder that lives as long as the testbed."""
+        folder = self.folder / f"{purpose}{next(self._folder_numbers)}"
+        folder.mkdir()
+        return folder
+
+    def take_in(self, vm: Vm) -> None:
+        """Look after a running VM: it is stopped when the testbed closes, and shown if the test fails."""
+        self._undo.callback(vm.stop)
+        self.vms.append(vm)
+
+    def launch(self, config: VmConfig) -> Vm:
+        """Start a VM; it is stopped when the testbed closes."""
+        vm = self.vmm.launch(config, Launch(self.fresh_folder("vm"), self.syscalls))
+        self.take_in(vm)
+        self.journal.add("vmm", f"{self.vmm.name} started as process {vm.pid}")
+        return vm
+
+    def refusal(self, *words: str, cpus: int = 1, shared_memory: bool = False) -> VmmDied:
+        """How the VMM ends when started with these further words, which it should refuse.
+
+        Raises VmmError if it lives.
+        """
+        config = VmConfig(
+            self.image, cpus=cpus, memory_mib=PROBE_MEMORY_MIB, shared_memory=shared_memory, extra_args=words
+        )
+        try:
+            vm = self.launch(config)
+        except VmmDied as death:
+            return death
+        try:
+            status = vm.process.wait(REFUSAL_PATIENCE)
+        except DeadlineExceeded as error:
+            raise VmmError(f"{self.vmm.name} took {' '.join(words)} and runs") from error
+        return vm.process.died(self.vmm.name, status, "at start")
+
+    def probe_nics(self, plans: Sequence[NicPlan], backend: Callable[[int], NetworkBackend]) -> list[Nic]:
+        """A VM with the probe guest and these NICs; their drivers are bound and not started.
+
+        `backend` makes the network backend of a NIC with the given number of pairs.
+        """
+        backends = [backend(plan.pairs) for plan in plans]
+        configs = tuple(self.nic_config(plan, i, backends[i]) for i, plan in enumerate(plans))
+        vm = self.launch(
+            VmConfig(self.image, configs, memory_mib=PROBE_MEMORY_MIB, memory_room_mib=self.memory_room_mib)
+        )
+        for plugged in backends:
+            self._adopt(plugged, vm)
+        memory = vm.guest_memory()
+        self._undo.callback(memory.close)
+        monitor = Monitor(vm.serial, memory, memory.size)
+        self.journal.add("guest", "the probe guest answered")
+        for i, plan in enumerate(plans):
+            # one share of the guest's memory is kept for a NIC that is plugged in later
+            net = VirtioNet(monitor, configs[i].mac, share=i, shares=len(plans) + 1, device=self.device)
+            net.narrate = self._narrate
+            driver = ProbeDriver(net, plan.features, pairs=plan.set_up)
+            self.nics.append(Nic(vm, configs[i], driver, backends[i], self.journal))
+        return self.nics[-len(plans) :]
+
+    def _narrate(self, what: str, pairs: int | None) -> None:
+        self.journal.add("guest", what, pairs=pairs)
+
+    @staticmethod
+    def _adopt(backend: NetworkBackend, vm: Vm) -> None:
+        """Let a backend find the VMM. Raises VmmDied where the VMM ended over it."""
+        try:
+            backend.adopt()
+        except DeadlineExceeded:
+            vm.check_alive("it was awaited on its network backend")
+            raise
+
+    @staticmethod
+    def raw(nic: Nic) -> VirtioNet:
+        """The raw driver of a NIC that the probe guest drives."""
+        assert isinstance(nic.driver, ProbeDriver), "raw virtio is what the probe guest is for"
+        return nic.driver.net
+
+    @staticmethod
+    def linux_guest(nic: Nic) -> LinuxGuest:
+        """The Linux guest whose driver drives a NIC."""
+        assert isinstance(nic.driver, LinuxDriver), "only a Linux guest is driven over SSH"
+        return nic.driver.guest
+
+    def plug(self, beside: Nic, plan: NicPlan) -> Nic:
+        """Hot plug a NIC into the VM of a probe NIC, on a network backend of the same kind.
+
+        Its driver is bound and not started.
+        """
+        assert isinstance(beside.driver, ProbeDriver), "Linux finds a plugged NIC by itself"
+        number = len(self.nics)
+        backend = self.another(beside.backend, plan.pairs)
+        config = self.nic_config(plan, number, backend)
+        beside.vm.add_nic(config)
+        self._adopt(backend, beside.vm)
+        net = VirtioNet(
+            beside.driver.net.bus, config.mac, share=number, shares=number + 1, device=self.device
+        )
+        net.narrate = self._narrate
+        nic = Nic(beside.vm, config, ProbeDriver(net, plan.features), backend, self.journal)
+        self.nics.append(nic)
+        return nic
+
+    def cold_nic(self, plan: NicPlan, driver: str, backend: str) -> Nic:
+        """A VM with one NIC, its driver bound and not started."""
+        (nic,) = self.cold_nics([plan], driver, backend)
+        return nic
+
+    def cold_nics(self, plans: Sequence[NicPlan], driver: str, backend: str) -> list[Nic]:
+        """A VM with several NICs, their drivers bound and not started, which Linux does by itself, though."""
+        if driver == "linux":
+            return self.linux_nics(plans, backend)
+        return self.probe_nics(plans, self.backend_maker(backend))
+
+    def linux_nics(self, plans: Sequence[NicPlan], backend: str, *, kernel_options: str = "") -> list[Nic]:
+        """The NICs of a Linux guest that was booted with these kernel options, freshly bound to their driver."""
+        assert self._linux is not None, "the session has no Linux image"
+        return self._linux.lend(self, plans, backend, kernel_options=kernel_options)
+
+    def backend_maker(self, name: str) -> Callable[[int], NetworkBackend]:
+        """Makes network backends for NICs of a given number of pairs; removed when the testbed closes."""
+        return _BACKENDS[name](self)
+
+    def nic(self, plan: NicPlan, driver: str, backend: str) -> Nic:
+        """A VM with one NIC, its driver started: nothing but DRIVER_OK was done yet."""
+        nic = self.cold_nic(plan, driver, backend)
+        nic.start()
+        return nic
+
+
+_BACKENDS: dict[str, Callable[[Testbed], Callable[[int], NetworkBackend]]] = {
+    "tap": lambda bed: bed.tap,
+    "tap-fd": lambda bed: lambda pairs: bed.tap(pairs, HandedTap),
+    "tap-of-vmm": lambda bed: lambda pairs: bed.tap(pairs, VmmTap),
+    "vhost-user": lambda bed: bed.vhost_user,
+    Testpmd.name: lambda bed: bed.testpmd,
+    OpenVSwitch.name: lambda bed: bed.ovs,
+    VhostUserNet.name: lambda bed: bed.vhost_user_net,
+    "vhost-user-server": lambda bed: lambda pairs: bed.vhost_user(pairs, server=True),
+}
+"""Network backends by the names that tests use: a tap made before, one handed over open, one made by the VMM; the
+instrumented vhost-user back end, to which the VMM connects, or which connects to the VMM; real back ends."""

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.errors import BadInput
+from harness.gate.baseline import (
+    FOLDER,
+    Build,
+    expectation_for,
+    load_baseline,
+    load_baselines,
+    masked,
+    matches,
+)
+from harness.record.results import VmmInfo
+
+if TYPE_CHECKING:
+    from tests.synthetic_runs import MakeResult
+
+ENTRY = """
+[[expect]]
+tests = ["t.py::test_a[*]"]
+verdict = "{verdict}"
+reason = "{reason}"
+"""
+
+
+def _file(folder: Path, *entries: str, build: str = 'kind = "synthetic"', schema: int = 1) -> Path:
+    path = folder / "some.toml"
+    path.write_text(f"schema = {schema}\n[build]\n{build}\n" + "".join(entries))
+    return path
+
+
+def _entry(verdict: str = "fail", reason: str = "known") -> str:
+    return ENTRY.format(verdict=verdict, reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("glob", "text", "yes"),
+    [
+        ("t.py::test_a[x-1]", "t.py::test_a[x-1]", True),
+        ("t.py::test_a[*]", "t.py::test_a[x-1]", True),
+        ("t.py::test_a[*]", "t.py::test_ab[x]", False),
+        ("t.py::test_a", "t.py::test_a[x]", False),
+        ("t.py::test_a[?]", "t.py::test_a[12]", False),
+        ("*", "anything\nat all", True),
+        ("v52.0-172-*", "v52.0-172-gabc", True),
+        ("v52.0", "v52x0", False),
+    ],
+)
+def test_patterns_know_stars_and_take_brackets_as_they_are(glob: str, text: str, yes: bool) -> None:
+    assert matches(glob, text) is yes
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("lost 3 of 64 frames", "lost 17 of 64 frames"),
+        ("pairs {0, 1, 2} active", "pairs {0, 3} active"),
+        ("waited 2.0 s at 0xffe0", "waited 2.1 s at 0x10"),
+        ("waited 2.0 s for an ack; last seen: None", "waited 2.0 s for an ack; last seen: 7"),
+        (
+            "alpha died (killed by SIGABRT) while writing to its serial port; its last words: (none)",
+            "alpha died (killed by SIGABRT) while pausing; its last words: oh",
+        ),
+    ],
+)
+def test_reasons_are_the_same_but_for_numbers(one: str, other: str) -> None:
+    assert masked(one) == masked(other)
+    assert masked(one) != masked("the VMM died (killed by SIGSYS)")
+
+
+def test_how_a_vmm_died_is_no_detail() -> None:
+    assert masked("alpha died (killed by SIGABRT) while pausing") == "alpha died (killed by SIGABRT)"
+    assert masked("alpha died (exit status 1) while pausing") != masked("alpha died (killed by SIGSYS)")
+
+
+def test_words_with_digits_stay(make_result: MakeResult) -> None:
+    assert masked("receiveq1 of virtio0") == "receiveq1 of virtio0"
+
+
+def test_a_build_is_known_by_patterns_that_all_match() -> None:
+    vmm = VmmInfo("base", "cloud-hypervisor", "v52.0-172-gabc")
+    assert Build(kind="cloud-hypervisor", version="v52.0-172-*").covers(vmm)
+    assert Build(name="base").covers(vmm)
+    assert not Build(kind="qemu", version="v52.0-172-*").covers(vmm)
+
+
+def test_the_first_expectation_that_is_about_a_test_counts(tmp_path: Path, make_result: MakeResult) -> None:
+    baseline = load_baseline(_file(tmp_path, _entry(reason="first"), _entry(reason="second")))
+    found = expectation_for(baseline.expect, make_result("t.py::test_a[1]"))
+    assert found
+    assert found.reason == "first"
+    assert expectation_for(baseline.expect, make_result("t.py::test_b[1]")) is None
+
+
+@pytest.mark.parametrize(
+    ("entries", "more", "sentence"),
+    [
+        ([_entry("error")], {}, r"expects 'error' in its entry 1"),
+        ([_entry(), _entry("xpass")], {}, r"expects 'xpass' in its entry 2"),
+        ([_entry("broken")], {}, "Invalid enum value 'broken'"),
+        ([_entry(reason=" ")], {}, "no tests or no reason"),
+        (["\n[[expect]]\n"], {}, "missing required field"),
+        ([_entry() + "colour = 'red'"], {}, "unknown field"),
+        ([], {"build": ""}, "neither kind nor version nor name"),
+        ([], {"schema": 2}, "has schema 2"),
+        (["= ="], {}, "something wrong in it"),
+    ],
+)
+def test_a_broken_baseline_is_one_sentence(
+    tmp_path: Path, entries: list[str], more: dict[str, int], sentence: str
+) -> None:
+    path = _file(tmp_path, *entries, **more)  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match=sentence) as caught:
+        load_baselines(tmp_path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_is_not_there_is_no_empty_one(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no folder"):
+        load_baselines(tmp_path / "none")
+    assert load_baselines(tmp_path) == {}
+
+
+def test_the_baselines_of_this_project_can_be_read() -> None:
+    for path, baseline in load_baselines(FOLDER).items():
+        for expectation in baseline.expect:
+            assert expectation.reason, path

@@ -1,0 +1,115 @@
+"""A run that is interrupted or killed: nothing may be left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.deadline import wait_until
+from harness.scratch import PREFIX
+from harness.vmm.base import Vmm
+from tests.run.suite import PATIENCE, Suite
+from tests.vmm.fakes import processes_naming
+
+WAITS_FOREVER = """
+import json, os, signal
+from pathlib import Path
+from harness.testbed.testbed import NicPlan
+
+def test_waits(testbed, driver, backend):
+    nic = testbed.nic(NicPlan(2), driver, backend)
+    network = os.readlink("/proc/self/ns/net")
+    told = {"vmm": nic.vm.pid, "network": network, "tap": sorted(os.listdir("/sys/class/net"))}
+    Path("half").write_text(json.dumps(told))
+    Path("half").rename("up")
+    while True:
+        signal.pause()
+"""
+
+
+@pytest.fixture
+def run(suite: Suite, qemu: Vmm, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
+    """A run on the reference, in a process group of its own, that waits in the middle of a test with a live VM."""
+    suite.know(qemu)
+    suite.write(WAITS_FOREVER)
+    with subprocess.Popen(
+        # A shell's background jobs ignore interrupts, and hand that on to what they start.
+        ["env", "--default-signal=INT", *suite.command(*request.param, builds=[f"qemu={qemu.path}"])],
+        cwd=suite.folder,
+        env=suite.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
+    ) as process:
+        try:
+            wait_until("the test to be under way", lambda: under_way(process, suite), within=30, every=0.02)
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def under_way(process: subprocess.Popen[str], suite: Suite) -> bool:
+    if process.poll() is not None:
+        pytest.fail(f"the run ended early: {process.communicate()[0]}")
+    return (suite.folder / "up").exists()
+
+
+def told(suite: Suite) -> Any:
+    return json.loads((suite.folder / "up").read_text())
+
+
+def in_network(network: str) -> list[str]:
+    """Processes that live in a network namespace: while there are any, its taps are there."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/ns/net"):
+        try:
+            if str(link.readlink()) == network:
+                found.append(link.parts[2])
+        except OSError:
+            continue  # gone meanwhile
+    return found
+
+
+def await_nothing_left(suite: Suite) -> None:
+    """No process, no namespace and so no tap."""
+    network, folder = told(suite)["network"], str(suite.folder)
+    wait_until(
+        "every process of the run to be gone",
+        lambda: not in_network(network) and not processes_naming(folder),
+        within=30,
+        every=0.02,
+        last=lambda: [*in_network(network), *processes_naming(folder)],
+    )
+
+
+ALONE, WORKERS = pytest.param([], id="alone"), pytest.param(["-n", "2"], id="two-workers")
+
+
+@pytest.mark.parametrize("run", [ALONE, WORKERS], indirect=True)
+def test_interrupt_leaves_nothing(run: subprocess.Popen[str], suite: Suite) -> None:
+    assert len(told(suite)["tap"]) == 2  # the loopback and the tap
+    assert in_network(told(suite)["network"])
+    os.killpg(run.pid, signal.SIGINT)
+    out, _ = run.communicate(timeout=PATIENCE)
+    assert run.returncode == pytest.ExitCode.INTERRUPTED, out
+    await_nothing_left(suite)
+    assert list((suite.folder / "tmp").glob(f"{PREFIX}*")) == []
+    assert not suite.results["complete"]
+
+
+@pytest.mark.parametrize("run", [ALONE, WORKERS], indirect=True)
+def test_killed_run_leaves_no_process(run: subprocess.Popen[str], suite: Suite) -> None:
+    assert in_network(told(suite)["network"])
+    run.kill()
+    run.wait(PATIENCE)
+    await_nothing_left(suite)

@@ -1,0 +1,79 @@
+"""The plugin as a whole: builds, choices, seeds, and pytest's own options."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.run.capability import FULL_KVM, Answer
+from harness.vmm.find import identify
+from tests.run.suite import Suite
+
+TWO = "import pytest\n@pytest.mark.issue_8306\ndef test_a(vmm): assert vmm.name == 'omega'\ndef test_b(vmm): pass\n"
+
+
+def test_each_build_is_a_column_and_markers_choose_the_rows(suite: Suite) -> None:
+    suite.write(TWO)
+    builds = [f"alpha={suite.build}", f"omega={suite.build}"]
+    ran = suite.run("-m", "issue_8306", "--strict-markers", builds=builds)
+    found = {(r["test"].partition("::")[2], r["vmm"]): r["verdict"] for r in suite.results["results"]}
+    assert found == {("test_a", "alpha"): "fail", ("test_a", "omega"): "pass"}
+    shown = [line.split() for line in ran.out.splitlines()]
+    assert ["test", "alpha", "omega"] in shown
+    assert ["test_a", "FAIL", "pass"] in shown
+
+
+def test_last_failed_runs_only_what_failed_and_earlier_runs_are_kept(suite: Suite) -> None:
+    suite.write(TWO)
+    suite.run()
+    suite.run("--lf")
+    assert suite.verdicts == {"test_a": "fail"}
+    runs = (suite.folder / "report" / "runs").glob("*/results.json")
+    assert sorted(path.read_text().count('"verdict"') for path in runs) == [1, 2]
+
+
+def test_looking_writes_nothing(suite: Suite) -> None:
+    suite.write(TWO)
+    assert "test_it.py::test_a[alpha]" in suite.run("--collect-only", "-q").out
+    assert not (suite.folder / "report").exists()
+
+
+def test_random_choices_are_the_same_on_every_build(suite: Suite) -> None:
+    code = "def test_{0}(vmm, rng):\n    open(f'{0}-{{vmm.name}}', 'w').write(str(rng.random()))\n"
+    suite.write(code.format("p") + code.format("q"))
+    suite.run(builds=[f"a={suite.build}", f"b={suite.build}"])
+    p, q = ([(suite.folder / f"{test}-{name}").read_text() for name in "ab"] for test in "pq")
+    assert p[0] == p[1] != q[0] == q[1]
+
+
+def test_crossing_with_drivers_skips_what_this_host_cannot_run_with_the_way_out(suite: Suite) -> None:
+    suite.know(identify("alpha", suite.build), linux_guest=Answer(False, "not one line of a stock kernel"))
+    suite.write(
+        "import pytest\n@pytest.mark.drivers('linux', 'probe')\n@pytest.mark.parametrize('n', [1, 2])\n"
+        "def test_a(vmm, driver, backend, n): pass\n"
+    )
+    assert suite.run().code == 0
+    verdicts = {"linux": "skip", "probe": "pass"}
+    assert suite.verdicts == {f"test_a[{d}-tap-{n}]": v for d, v in verdicts.items() for n in (1, 2)}
+    assert suite.results["results"][0]["reason"] == (
+        f"this host cannot run it (linux guest: not one line of a stock kernel); {FULL_KVM}"
+    )
+
+
+def test_build_that_cannot_be_used_is_one_sentence(suite: Suite) -> None:
+    suite.write(TWO)
+    ran = suite.run(builds=["x=/none/there"])
+    assert ran.code == pytest.ExitCode.USAGE_ERROR
+    (sentence,) = [line for line in ran.err.splitlines() if line]
+    assert sentence.startswith("ERROR: --vmm /none/there: there is no such file; give the path of a cloud-")
+    assert "Traceback" not in ran.out + ran.err
+    assert not (suite.folder / "report").exists()
+    assert list((suite.folder / "tmp").iterdir()) == []
+
+
+def test_pace_that_is_no_number_is_said(suite: Suite) -> None:
+    suite.write(TWO)
+    ran = suite.execute(suite.command(), MQ_PACE="fast")
+    assert ran.code not in (0, 1)
+    assert (
+        "MQ_PACE='fast' is not a positive number: it multiplies every deadline, 1 is the default" in ran.err
+    )
