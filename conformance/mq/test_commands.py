@@ -31,13 +31,13 @@ def test_each_command_is_used_once_with_its_ack(nic: Nic, net: VirtioNet, pairs:
 
 @requirement("NET-MQ-19")
 def test_commands_of_one_kick_are_done_in_order(nic: Nic, net: VirtioNet) -> None:
-    """Three counts behind a single doorbell are each acknowledged, and the last one stands."""
+    """Three VQ_PAIRS_SET behind a single doorbell are each acknowledged, and the last one stands."""
     for pairs in (2, 4, 3):
         net.post_control([MQ_SET, count(pairs)])
     assert [answer.ack for answer in net.kick_control(3)] == [Ack.OK, Ack.OK, Ack.OK]
     assert nic.host().pairs == {0, 1, 2}
     landed = nic.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == {0, 1, 2}, landed
 
 

@@ -33,7 +33,7 @@ def test_max_pairs_is_read_only(nic: Nic, net: VirtioNet) -> None:
 
 @requirement("NET-CFG-05")
 def test_a_count_changes_nothing_in_configuration_space(nic: Nic, net: VirtioNet) -> None:
-    """Neither config_generation nor max_virtqueue_pairs moves with the count."""
+    """Neither config_generation nor max_virtqueue_pairs moves with a VQ_PAIRS_SET."""
     before = (net.device.generation, net.max_pairs)
     for pairs in (4, 2, 3, 1):
         assert nic.set_pairs(pairs)

@@ -20,7 +20,7 @@ def test_one_pair_is_attached_after_driver_ok(nic: Nic) -> None:
 def test_frames_land_on_the_first_pair_before_any_command(nic: Nic) -> None:
     """With buffers waiting on every receive ring, all frames arrive and only on receiveq1."""
     landed = nic.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == {0}, landed
 
 
@@ -34,7 +34,7 @@ def test_one_pair_is_attached_without_multiqueue(nic_control: Nic) -> None:
 def test_frames_reach_a_driver_without_multiqueue(nic_control: Nic) -> None:
     """It sets up one pair, so a frame that the host gives to another is lost to it."""
     landed = nic_control.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
 
 
 @requirement("NET-MQ-01", "NET-FEAT-02")
@@ -47,4 +47,4 @@ def test_one_pair_is_attached_without_control_queue(nic_plain: Nic) -> None:
 def test_frames_reach_a_driver_without_control_queue(nic_plain: Nic) -> None:
     """All frames reach the one pair that firmware sets up."""
     landed = nic_plain.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed

@@ -81,5 +81,5 @@ def test_every_subset_gives_a_working_device(nic_cold: Nic, net: VirtioNet, feat
     """The device takes the features, and frames arrive on the first pair."""
     assert net.start(features) & Status.DRIVER_OK
     landed = nic_cold.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == {0}, landed

@@ -23,7 +23,7 @@ def test_plugged_nic_starts_with_one_pair(plugged: Nic) -> None:
     """At its first DRIVER_OK the host holds pair 0 alone, and all frames arrive there."""
     assert plugged.host().pairs == {0}
     landed = plugged.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == {0}, landed
 
 

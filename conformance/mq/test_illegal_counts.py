@@ -40,7 +40,7 @@ def test_refused_count_changes_nothing(nic: Nic, count: int) -> None:
     assert not nic.set_pairs(count)
     assert nic.host().pairs == {0, 1}
     landed = nic.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == {0, 1}, landed
 
 

@@ -38,11 +38,11 @@ def test_total_is_the_sum_of_the_queues_in_use(nic: Nic, guest: LinuxGuest, pair
 def test_counters_above_the_count_stand_still(nic: Nic, guest: LinuxGuest, pairs: int) -> None:
     """Counters of the pairs above n, seen again once the count is raised, are what they were; those below moved."""
     assert nic.set_pairs(4)
-    assert nic.receive(flows(64)).whole
+    assert nic.receive(flows(64)).exactly_once
     at_first = guest.received(nic.config.id).per_queue
     assert nic.set_pairs(pairs)
     landed = nic.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert nic.set_pairs(4)
     later = guest.received(nic.config.id).per_queue
     assert later[pairs:] == at_first[pairs:]
@@ -57,7 +57,7 @@ def test_nothing_is_lost_where_one_pair_has_buffers(nic: Nic, guest: LinuxGuest)
     assert nic.set_pairs(1)
     guest.check(f"ip link set {nic.config.id} up")
     landed = nic.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == {0}, landed
 
 
@@ -90,7 +90,7 @@ def test_random_walk(nic: Nic, guest: LinuxGuest, rng: Random, steps: int) -> No
             case "down":
                 guest.check(f"ip link set {nic.config.id} down && ip link set {nic.config.id} up")
             case "receive":
-                assert (landed := nic.receive(some)).whole, (step, landed)
+                assert (landed := nic.receive(some)).exactly_once, (step, landed)
             case "transmit":
-                assert nic.transmit(rng.choice(sorted(nic.driver.believed_pairs)), some).whole, step
+                assert nic.transmit(rng.choice(sorted(nic.driver.believed_pairs)), some).exactly_once, step
         assert nic.witnesses().agree, (step, nic.witnesses())

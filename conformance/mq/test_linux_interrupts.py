@@ -22,7 +22,7 @@ def received_interrupts(nic: Nic, guest: LinuxGuest) -> list[int]:
     assert len(before) == nic.max_pairs
     for _ in range(3):
         landed = nic.receive(flows(64))
-        assert landed.whole, landed
+        assert landed.exactly_once, landed
     after = guest.interrupts(nic.config.id).rx
     return [now - then for now, then in zip(after, before, strict=True)]
 

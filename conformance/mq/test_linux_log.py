@@ -17,7 +17,7 @@ def test_kernel_has_nothing_to_complain_of(nic: Nic, guest: LinuxGuest) -> None:
     for pairs in (1, 3, 2, 4):
         assert nic.set_pairs(pairs)
         landed = nic.receive(flows(64))
-        assert landed.whole, landed
+        assert landed.exactly_once, landed
     nic.reset()
     assert guest.complaints(mark) == []
     guest.check("echo '<4>a warning' > /dev/kmsg")

@@ -46,7 +46,7 @@ def test_rebinding_starts_over(nic: Nic, guest: LinuxGuest, pairs: int) -> None:
     assert guest.channels(nic.config.id).current == 4
     assert nic.host().pairs == {0, 1, 2, 3}
     landed = nic.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == {0, 1, 2, 3}, landed
 
 
@@ -57,7 +57,7 @@ def test_fewer_cpus_than_pairs(nic_two_cpus: Nic) -> None:
     assert nic_two_cpus.driver.believed_pairs == {0, 1}
     assert nic_two_cpus.host().pairs == {0, 1}
     landed = nic_two_cpus.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == {0, 1}, landed
     assert nic_two_cpus.set_pairs(4)
     assert nic_two_cpus.receive(flows(64)).pairs == nic_two_cpus.host().pairs == {0, 1, 2, 3}
@@ -72,7 +72,7 @@ def test_another_cpu_counts_from_the_next_bind_on(nic_two_cpus: Nic) -> None:
     nic_two_cpus.reset()
     assert nic_two_cpus.host().pairs == nic_two_cpus.driver.believed_pairs == {0, 1, 2}
     landed = nic_two_cpus.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == {0, 1, 2}, landed
 
 
@@ -86,5 +86,5 @@ def test_contract_holds_for_every_size(nic: Nic, guest: LinuxGuest, configured_p
         assert nic.set_pairs(pairs)
         assert nic.host().pairs == nic.driver.believed_pairs == set(range(pairs))
         landed = nic.receive(flows(64))
-        assert landed.whole, landed
+        assert landed.exactly_once, landed
         assert landed.pairs <= set(range(pairs)), landed

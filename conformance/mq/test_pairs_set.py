@@ -36,7 +36,7 @@ def test_frames_land_on_active_pairs_only(nic: Nic, pairs: int) -> None:
     """After the answer every frame arrives, on pairs below n, and on each of them."""
     assert nic.set_pairs(pairs)
     landed = nic.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == set(range(pairs)), landed
 
 
@@ -47,5 +47,5 @@ def test_counts_in_random_order(nic: Nic, rng: Random) -> None:
     for pairs in rng.choices(range(1, nic.max_pairs + 1), k=12):
         assert nic.set_pairs(pairs), f"VQ_PAIRS_SET {pairs} was refused"
         landed = nic.receive(flows(64))
-        assert landed.whole, landed
+        assert landed.exactly_once, landed
         assert landed.pairs == nic.host().pairs == set(range(pairs)), landed

@@ -23,7 +23,7 @@ def test_reset_brings_one_pair(nic: Nic, pairs: int) -> None:
     nic.reset()
     assert nic.host().pairs == {0}
     landed = nic.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == {0}, landed
 
 
@@ -55,7 +55,7 @@ def test_reset_from_an_early_state(nic_cold: Nic, net: VirtioNet, state: Status)
     net.start()
     assert net.set_pairs(2) is Ack.OK
     landed = nic_cold.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
 
 
 @requirement("NET-RST-01", "NET-FEAT-05")
@@ -65,16 +65,16 @@ def test_reset_before_driver_ok(nic_cold: Nic, net: VirtioNet) -> None:
     net.start()
     assert net.set_pairs(2) is Ack.OK
     landed = nic_cold.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
 
 
 @requirement("NET-RST-01", "NET-RST-09", "NET-RST-10")
 def test_memory_is_left_alone_after_a_reset(nic: Nic, net: VirtioNet) -> None:
     """Once the status reads 0 no byte of rings and buffers changes, whatever is sent; before, frames arrived there."""
     assert nic.set_pairs(4)
-    assert nic.receive(flows(64), copies=4).whole
+    assert nic.receive(flows(64), copies=4).exactly_once
     before_arrival = net.memory_in_use()
-    assert nic.receive(flows(64)).whole
+    assert nic.receive(flows(64)).exactly_once
     assert net.memory_in_use() != before_arrival
     net.reset()
     at_reset = net.memory_in_use()
@@ -121,5 +121,5 @@ def test_chain_of_drivers(nic_cold: Nic, net: VirtioNet) -> None:
         if pairs > 1:
             assert net.set_pairs(pairs) is Ack.OK
         landed = nic_cold.receive(flows(64))
-        assert landed.whole, landed
+        assert landed.exactly_once, landed
         assert landed.pairs == set(range(pairs)), landed

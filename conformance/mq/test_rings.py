@@ -34,13 +34,13 @@ def test_removed_pairs_are_left_alone(nic: Nic, net: VirtioNet) -> None:
 def test_rings_go_on_where_they_stood(nic: Nic, net: VirtioNet) -> None:
     """Buffers on a pair that was inactive are still there when it is active again, and used in order."""
     assert nic.set_pairs(4)
-    assert nic.receive(flows(64), copies=4).whole
+    assert nic.receive(flows(64), copies=4).exactly_once
     before = used_indices(net)
     assert nic.set_pairs(1)
     assert nic.receive(flows(64)).pairs == {0}
     assert nic.set_pairs(4)
     landed = nic.receive(flows(64), copies=4)
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     for pair in (1, 2, 3):
         assert used_indices(net)[pair] == (before[pair] + landed.by_pair[pair]) & 0xFFFF
 
@@ -50,7 +50,7 @@ def test_no_buffer_is_used_twice_or_kept(nic: Nic, net: VirtioNet, rng: Random) 
     """Over many changes each receive ring always holds all of its buffers again once frames are taken off."""
     for pairs in rng.choices(range(1, 5), k=20):
         assert nic.set_pairs(pairs)
-        assert nic.receive(flows(64)).whole
+        assert nic.receive(flows(64)).exactly_once
         assert all(queue.outstanding == queue.size for _, queue in net.receive_queues())
 
 
@@ -72,7 +72,7 @@ def test_no_buffer_is_used_before_driver_ok(nic_cold: Nic, net: VirtioNet) -> No
     net.prepare(MULTIQUEUE)
     nic_cold.send(flows(64))
     assert not any(used_indices(net).values())
-    net.go()
+    net.set_driver_ok()
     nic_cold.send(flows(64))
     landed = nic_cold.receive(flows(64))
     assert landed.pairs == {0}, landed
@@ -88,5 +88,5 @@ def test_count_above_the_pairs_set_up_is_survived(nic_cold: Nic, net: VirtioNet,
     nic_cold.vm.check_alive("more pairs were asked for than were set up")
     assert net.set_pairs(1) is Ack.OK
     landed = nic_cold.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == {0}, landed

@@ -21,7 +21,7 @@ def test_contract_holds_for_every_size(nic: Nic, configured_pairs: int) -> None:
         assert nic.set_pairs(pairs)
         assert nic.host().pairs == set(range(pairs))
         landed = nic.receive(flows(64), copies=4)
-        assert landed.whole, landed
+        assert landed.exactly_once, landed
         assert landed.pairs <= set(range(pairs)), landed
     assert not nic.set_pairs(configured_pairs + 1)
 
@@ -31,5 +31,5 @@ def test_contract_holds_for_every_size(nic: Nic, configured_pairs: int) -> None:
 def test_single_pair_receives_and_transmits(nic_control: Nic, configured_pairs: int) -> None:
     """A NIC of one pair has nothing to activate, and works."""
     landed = nic_control.receive(flows(64))
-    assert landed.whole, landed
-    assert nic_control.transmit(0, flows(64)).whole
+    assert landed.exactly_once, landed
+    assert nic_control.transmit(0, flows(64)).exactly_once

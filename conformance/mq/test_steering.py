@@ -14,7 +14,7 @@ def test_one_flow_stays_on_one_pair(nic: Nic) -> None:
     """200 frames of a single flow land on a single pair; many flows use them all."""
     assert nic.set_pairs(4)
     landed = nic.receive(flows(1), copies=200)
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert len(landed.pairs) == 1, landed
     assert nic.receive(flows(64)).pairs == {0, 1, 2, 3}
 
@@ -25,7 +25,7 @@ def test_unknown_flows_use_every_active_pair(nic: Nic, pairs: int) -> None:
     """Flows that the guest never sent are spread over all active pairs, and no other."""
     assert nic.set_pairs(pairs)
     landed = nic.receive(flows(128))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == set(range(pairs)), landed
 
 
@@ -34,9 +34,9 @@ def test_unknown_flows_use_every_active_pair(nic: Nic, pairs: int) -> None:
 def test_flow_comes_back_where_it_was_sent(nic: Nic, pair: int) -> None:
     """After the guest sent flows on transmitq X, their frames arrive on receiveq X."""
     assert nic.set_pairs(4)
-    assert nic.transmit(pair, flows(16)).whole
+    assert nic.transmit(pair, flows(16)).exactly_once
     landed = nic.receive(flows(16))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == {pair}, landed
 
 
@@ -45,7 +45,7 @@ def test_flow_moves_with_its_transmitq(nic: Nic) -> None:
     """Sent on another transmitq later, a flow arrives on that pair's receiveq from then on."""
     assert nic.set_pairs(4)
     for pair in (3, 1, 2):
-        assert nic.transmit(pair, flows(16)).whole
+        assert nic.transmit(pair, flows(16)).exactly_once
         landed = nic.receive(flows(16))
         assert landed.pairs == {pair}, landed
 
@@ -54,9 +54,9 @@ def test_flow_moves_with_its_transmitq(nic: Nic) -> None:
 def test_flows_of_a_removed_pair_move_to_those_left(nic: Nic) -> None:
     """Flows learnt on pair 3 arrive, once it is inactive, on the pairs that are left."""
     assert nic.set_pairs(4)
-    assert nic.transmit(3, flows(16)).whole
+    assert nic.transmit(3, flows(16)).exactly_once
     assert nic.receive(flows(16)).pairs == {3}
     assert nic.set_pairs(2)
     landed = nic.receive(flows(16))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs <= {0, 1}, landed

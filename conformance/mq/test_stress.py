@@ -39,7 +39,7 @@ def test_random_walk(nic: Nic, rng: Random, steps: int) -> None:
                 nic.reset()
             case "receive":
                 landed = nic.receive(some)
-                assert landed.whole, (step, landed)
+                assert landed.exactly_once, (step, landed)
             case "transmit":
-                assert nic.transmit(rng.choice(sorted(nic.driver.believed_pairs)), some).whole, step
+                assert nic.transmit(rng.choice(sorted(nic.driver.believed_pairs)), some).exactly_once, step
         assert nic.witnesses().agree, (step, nic.witnesses())

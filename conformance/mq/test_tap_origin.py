@@ -15,7 +15,7 @@ def test_contract_holds_for_every_kind_of_tap(nic: Nic) -> None:
     for pairs in (3, 1, 4, 2):
         assert nic.set_pairs(pairs)
         landed = nic.receive(flows(64))
-        assert landed.whole, landed
+        assert landed.exactly_once, landed
         assert landed.pairs == nic.host().pairs == set(range(pairs)), landed
     nic.reset()
     assert nic.host().pairs == {0}

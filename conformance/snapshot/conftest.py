@@ -52,5 +52,5 @@ def snapshot_of_two(testbed: Testbed, nic: Nic) -> Snapshot:
     assert nic.set_pairs(2)
     snapshot = save(testbed, nic)
     restore(testbed, nic, snapshot)
-    assert nic.receive(flows(64)).whole
+    assert nic.receive(flows(64)).exactly_once
     return snapshot

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.guest.probe.net import VirtioNet
-from harness.lifecycle import Snapshot, go_on, restore, save, save_paused
+from harness.lifecycle import Snapshot, restore, resume_restored, save, save_paused
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
 from harness.testbed.testbed import Testbed
@@ -31,6 +31,6 @@ def test_saved_again_without_having_run(testbed: Testbed, nic: Nic, net: VirtioN
     after = save_paused(testbed, nic)
     assert differing(nic, before, after) <= CHANGES_BY_ITSELF.keys()
     after.discard()
-    go_on(testbed, nic, before)
+    resume_restored(testbed, nic, before)
     net.reset()
     assert differing(nic, before, save(testbed, nic)) - CHANGES_BY_ITSELF.keys()

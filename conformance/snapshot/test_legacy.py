@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.lifecycle import check, check_all_active, form_of, restore, rewrite_count, save
+from harness.lifecycle import check, check_all_active, legacy_form, restore, rewrite_count, save
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
 from harness.testbed.testbed import Testbed
@@ -22,7 +22,7 @@ def legacy(testbed: Testbed, nic: Nic, recorded_count: tuple[str, ...], pairs: i
     assert nic.set_pairs(pairs)
     snapshot = save(testbed, nic)
     rewrite_count(snapshot, nic, recorded_count, None)
-    assert form_of(nic, snapshot), "it has the form of a snapshot that an older build wrote"
+    assert legacy_form(nic, snapshot), "it has the form of a snapshot that an older build wrote"
     restore(testbed, nic, snapshot)
     return nic
 
@@ -54,7 +54,7 @@ def test_snapshot_of_an_older_build(testbed: Testbed, nic_of_writer: Nic, vmm: V
     """Written by an older build: all pairs are attached; the first command and then a reset count."""
     assert nic_of_writer.set_pairs(pairs)
     snapshot = save(testbed, nic_of_writer)
-    assert form_of(nic_of_writer, snapshot), "an older build records no count"
+    assert legacy_form(nic_of_writer, snapshot), "an older build records no count"
     restore(testbed, nic_of_writer, snapshot, vmm=vmm)
     check_all_active(nic_of_writer)
     assert nic_of_writer.set_pairs(3)

@@ -40,4 +40,4 @@ def test_pause_while_threads_start(nic: Nic, net: VirtioNet, supervisor: Supervi
         nic.reset()
         nic.vm.pause(at_once=True)
     nic.vm.resume()
-    assert nic.receive(flows(64)).whole
+    assert nic.receive(flows(64)).exactly_once

@@ -7,11 +7,11 @@ import pytest
 from harness.host.flows import flows
 from harness.lifecycle import (
     check,
-    go_on,
     restore,
+    resume_restored,
     save,
-    save_and_go_on,
     save_and_restore,
+    save_and_resume,
     snapshot_folders,
 )
 from harness.register.mark import requirement
@@ -52,10 +52,10 @@ def test_count_is_there_before_resume(testbed: Testbed, nic: Nic, pairs: int) ->
     snapshot = save(testbed, nic)
     restore(testbed, nic, snapshot, resume=False)
     assert nic.host().pairs == set(range(pairs))
-    go_on(testbed, nic, snapshot)
+    resume_restored(testbed, nic, snapshot)
     assert nic.host().pairs == set(range(pairs))
     landed = nic.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == set(range(pairs)), landed
 
 
@@ -93,7 +93,7 @@ def test_restored_before_any_driver(testbed: Testbed, nic_cold: Nic) -> None:
     assert nic_cold.host().pairs == {0}
     assert nic_cold.set_pairs(3)
     landed = nic_cold.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == {0, 1, 2}, landed
 
 
@@ -142,10 +142,10 @@ def test_many_cycles_leak_nothing(testbed: Testbed, nic: Nic, cycles: int) -> No
 def test_many_snapshots_leak_nothing(testbed: Testbed, nic: Nic, cycles: int) -> None:
     """Saved as often by one process, which goes on each time: the same."""
     assert nic.set_pairs(3)
-    save_and_go_on(testbed, nic)
+    save_and_resume(testbed, nic)
     before = holdings(testbed, nic)
     for _ in range(cycles):
-        save_and_go_on(testbed, nic)
+        save_and_resume(testbed, nic)
         assert nic.host().pairs == {0, 1, 2}
     check(nic, 3)
     assert not grown(before, holdings(testbed, nic))

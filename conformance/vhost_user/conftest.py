@@ -45,5 +45,5 @@ def nic_interrupting(nic_cold: Nic) -> Nic:
     net = Testbed.raw(nic_cold)
     net.prepare(MULTIQUEUE)
     give_each_queue_a_vector(net.device, net.queues)
-    net.go()
+    net.set_driver_ok()
     return nic_cold

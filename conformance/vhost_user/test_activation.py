@@ -42,8 +42,8 @@ def test_strict_back_end_serves_a_driver_of_one_pair(nic_cold: Nic, net: VirtioN
         end.arm(Refuse(Kind.SET_VRING_ENABLE, ring))
     net.start(CONTROL)
     landed = nic_cold.receive(flows(64))
-    assert landed.whole, landed
-    assert nic_cold.transmit(0, flows(64)).whole
+    assert landed.exactly_once, landed
+    assert nic_cold.transmit(0, flows(64)).exactly_once
 
 
 @requirement("VU-20")
@@ -52,7 +52,7 @@ def test_buffers_from_before_the_start_are_used(testbed: Testbed) -> None:
     (nic,) = testbed.probe_nics([NicPlan()], lambda pairs: testbed.vhost_user(pairs, Offer(pairs)))
     nic.start()
     landed = nic.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
 
 
 @requirement("VU-07")

@@ -37,7 +37,7 @@ def test_transmission_on_a_disabled_ring_is_discarded(nic: Nic, end: Backend, pa
     assert (sent.returned, sent.lost) == (64, 64), sent
     assert end.ring(2 * pair + 1).counters.discarded == 64
     assert nic.set_pairs(4)
-    assert nic.transmit(pair, flows(64)).whole
+    assert nic.transmit(pair, flows(64)).exactly_once
 
 
 @pytest.mark.parametrize("pairs", [1, 3])
@@ -56,7 +56,7 @@ def test_reset_stops_every_started_ring(nic: Nic, net: VirtioNet, end: Backend, 
 def test_paused_guest_is_left_alone(nic: Nic, net: VirtioNet) -> None:
     """While the VM is paused no byte of its memory changes, whatever is sent; before and after, frames arrive."""
     assert nic.set_pairs(2)
-    assert nic.receive(flows(64)).whole
+    assert nic.receive(flows(64)).exactly_once
     nic.vm.pause()
     paused = net.memory_in_use()
     nic.send(flows(64))

@@ -30,5 +30,5 @@ def test_back_end_is_told_of_memory_and_keeps_the_count(nic: Nic, end: Backend) 
     assert nic.receive(flows(64)).pairs == nic.host().pairs == {0, 1}
     assert nic.set_pairs(3)
     landed = nic.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == {0, 1, 2}, landed

@@ -86,7 +86,7 @@ def test_vhost_user_net_sends_on_active_pairs(nic: Nic) -> None:
     assert nic.set_pairs(3)
     assert nic.host().pairs == {0, 1, 2}
     for pair in range(3):
-        assert nic.transmit(pair, flows(64)).whole
+        assert nic.transmit(pair, flows(64)).exactly_once
 
 
 @pytest.mark.backends("vhost_user_net")
@@ -96,5 +96,5 @@ def test_vhost_user_net_uses_buffers_from_before_the_start(nic: Nic) -> None:
     """It goes on where SET_VRING_BASE says: frames arrive, for a driver that fills its rings before DRIVER_OK."""
     assert nic.set_pairs(4)
     landed = nic.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == {0, 1, 2, 3}, landed

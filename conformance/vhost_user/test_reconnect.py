@@ -24,7 +24,7 @@ def test_count_is_in_force_after_a_restart(nic: Nic, port: VhostUser, pairs: int
     port.restart()
     assert port.end.enabled_rings() == set(range(2 * pairs))
     landed = nic.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == nic.host().pairs == set(range(pairs)), landed
 
 

@@ -60,7 +60,7 @@ def _started(bed: Testbed, backend: str) -> Nic:
     net = Testbed.raw(nic)
     net.prepare(MULTIQUEUE)
     give_each_queue_a_vector(net.device, net.queues)
-    net.go()
+    net.set_driver_ok()
     nic.set_pairs(nic.max_pairs)
     return nic
 

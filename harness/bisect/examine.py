@@ -13,7 +13,7 @@ from harness.bisect.plan import Finding, Outcome, Plan
 from harness.bisect.shell import Git, clean_environment, last_line, run_command
 from harness.checkout import ROOT
 from harness.errors import BadInput, DeadlineExceeded, HarnessError
-from harness.gate.compare import Kind, judge, whole
+from harness.gate.compare import Kind, judge, missing_parts
 from harness.record.results import Run, load
 from harness.scratch import Scratch
 
@@ -126,6 +126,6 @@ def verdict(run: Run, name: str) -> tuple[Outcome, str]:
     if bad:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         return "bad", bad[0].text + more
-    if unsure := [f for f in [*findings, *whole(run, [name])] if f.kind in (Kind.LOST, Kind.PROBLEM)]:
+    if unsure := [f for f in [*findings, *missing_parts(run, [name])] if f.kind in (Kind.LOST, Kind.PROBLEM)]:
         return "unknown", unsure[0].text
     return "good", ""

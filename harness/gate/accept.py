@@ -11,7 +11,15 @@ from typing import Any
 import tomlkit
 
 from harness.errors import BadInput, Unavailable
-from harness.gate.baseline import Baseline, Build, Expectation, expectation_for, for_vmm, masked, told
+from harness.gate.baseline import (
+    Baseline,
+    Build,
+    Expectation,
+    expectation_for,
+    for_vmm,
+    masked,
+    stated_reason,
+)
 from harness.gate.compare import Kind, judge
 from harness.record.results import Result, Run, Verdict, VmmInfo
 from harness.record.store import write_atomically
@@ -121,7 +129,7 @@ def _entries(
         # A pass with witnesses that disagree is red, so red is what has to be expected.
         green = result.verdict in (Verdict.PASS, Verdict.XPASS)
         verdict: Verdict = Verdict.FAIL if green else result.verdict
-        groups[_function(result.test), verdict, masked(told(result))].add(result.test)
+        groups[_function(result.test), verdict, masked(stated_reason(result))].add(result.test)
     found = []
     for (function, verdict, seen), tests in groups.items():
         everywhere = tests == variants[function] and len(tests) > 1

@@ -43,7 +43,7 @@ def masked(reason: str) -> str:
     return re.sub(r"#(, ?#)+", "#", text)
 
 
-def told(result: Result) -> str:
+def stated_reason(result: Result) -> str:
     """What a result says of itself: its reason, or that its witnesses disagree."""
     return result.reason or ("witnesses disagree" if result.disagreement else "no reason given")
 
@@ -79,7 +79,7 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
 
     def fits(self, result: Result) -> bool:
         """Whether the result shows the reason that is expected."""
-        return not self.seen or matches(self.seen, masked(told(result)))
+        return not self.seen or matches(self.seen, masked(stated_reason(result)))
 
 
 class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

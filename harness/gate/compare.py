@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from harness.gate.baseline import Baseline, Expectation, expectation_for, for_vmm, masked, told
+from harness.gate.baseline import Baseline, Expectation, expectation_for, for_vmm, masked, stated_reason
 from harness.record.results import Result, Run, Verdict, VmmInfo
 from harness.report.coverage import JUDGED
 
@@ -45,7 +45,7 @@ def exit_code(findings: Iterable[Finding], *, changed_matters: bool) -> int:
 
 def against_baselines(run: Run, baselines: dict[Path, Baseline]) -> list[Finding]:
     """Compare every VMM of a run with the files that are about it; without one, all is expected to pass."""
-    findings = list(whole(run, run.names()))
+    findings = list(missing_parts(run, run.names()))
     for vmm in run.vmms:
         mine = for_vmm(baselines, vmm)
         if not mine:
@@ -99,10 +99,10 @@ def _red(result: Result) -> bool:
 
 
 def _finding(kind: Kind, result: Result, before: str = "") -> Finding:
-    return Finding(kind, result.vmm, result.test, before + told(result), result.rerun)
+    return Finding(kind, result.vmm, result.test, before + stated_reason(result), result.rerun)
 
 
-def whole(run: Run, names: Sequence[str]) -> Iterator[Finding]:
+def missing_parts(run: Run, names: Sequence[str]) -> Iterator[Finding]:
     """What makes a run unfit to be judged by: parts of it are missing."""
     if not run.complete:
         yield Finding(Kind.PROBLEM, "", "", "the run was stopped before its end")
@@ -124,11 +124,11 @@ def whole(run: Run, names: Sequence[str]) -> Iterator[Finding]:
 def builds(base: tuple[Run, str], head: tuple[Run, str]) -> list[Finding]:
     """Compare two builds, each a run and the VMM's name in it; `vmm` of the findings is the head's."""
     (base_run, base_name), (head_run, head_name) = base, head
-    findings = list(whole(base_run, [base_name]))
+    findings = list(missing_parts(base_run, [base_name]))
     if head_run is not base_run:
-        findings += whole(head_run, [head_name])
+        findings += missing_parts(head_run, [head_name])
     else:
-        findings += [f for f in whole(head_run, [head_name]) if f.vmm]
+        findings += [f for f in missing_parts(head_run, [head_name]) if f.vmm]
     before = {r.test: r for r in base_run.results if r.vmm == base_name}
     after = {r.test: r for r in head_run.results if r.vmm == head_name}
     if before and after and not before.keys() & after.keys():
@@ -144,7 +144,7 @@ def _differences(
 
     def why(result: Result) -> str:
         """The reason without what differs from build to build: their names."""
-        return masked(re.sub(rf"\b({re.escape(base)}|{re.escape(head)})\b", "the VMM", told(result)))
+        return masked(re.sub(rf"\b({re.escape(base)}|{re.escape(head)})\b", "the VMM", stated_reason(result)))
 
     for test in dict.fromkeys([*before, *after]):
         old, new = before.get(test), after.get(test)
@@ -159,9 +159,9 @@ def _differences(
             if old is None or not (old.verdict in JUDGED and _red(old)):
                 yield _finding(Kind.NEW_FAILURE, new)
             elif why(old) != why(new):
-                yield _finding(Kind.CHANGED, new, f"“{told(old)}” became: ")
+                yield _finding(Kind.CHANGED, new, f"“{stated_reason(old)}” became: ")
         elif old and _red(old):
-            yield Finding(Kind.REPAIRED, head, test, f"passes; on {base}: {told(old)}")
+            yield Finding(Kind.REPAIRED, head, test, f"passes; on {base}: {stated_reason(old)}")
     if neither == len(after) > 0:
         yield Finding(Kind.PROBLEM, head, "", f"no test was judged on {head}")
     if neither:

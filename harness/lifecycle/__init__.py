@@ -7,16 +7,16 @@ from harness.lifecycle.records import count_fields, rewrite_count
 from harness.lifecycle.saving import (
     Snapshot,
     attempt,
-    go_on,
     require_room,
     restore,
+    resume_restored,
     save,
-    save_and_go_on,
     save_and_restore,
+    save_and_resume,
     save_paused,
     snapshot_folders,
 )
-from harness.lifecycle.stored import form_of
+from harness.lifecycle.stored import legacy_form
 from harness.lifecycle.transitions import PLUGGED_AGAIN, TRANSITIONS, Effect, Transition, check_count
 
 __all__ = [
@@ -37,15 +37,15 @@ __all__ = [
     "check_safe",
     "count_fields",
     "destination",
-    "form_of",
-    "go_on",
+    "legacy_form",
     "migrate",
     "require_room",
     "restore",
+    "resume_restored",
     "rewrite_count",
     "save",
-    "save_and_go_on",
     "save_and_restore",
+    "save_and_resume",
     "save_paused",
     "snapshot_folders",
 ]

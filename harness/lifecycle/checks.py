@@ -13,7 +13,7 @@ SIGNALS = 128
 def check(nic: Nic, count: int) -> None:
     """The invariant: guest, host and frames name the first `count` pairs, and no frame is missing."""
     landed = nic.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == nic.host().pairs == nic.driver.believed_pairs == set(range(count)), landed
 
 
@@ -21,7 +21,7 @@ def check_all_active(nic: Nic) -> None:
     """All pairs are attached, whatever the driver believes, and every frame reaches the guest."""
     assert nic.host().pairs == set(range(nic.max_pairs))
     landed = nic.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert landed.pairs == set(range(nic.max_pairs)), landed
 
 
@@ -39,6 +39,6 @@ def check_safe(nic: Nic, refused: VmmError | None) -> None:
         check_refusal(refused)
         return
     landed = nic.receive(flows(64))
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
     assert nic.set_pairs(2)
     check(nic, 2)

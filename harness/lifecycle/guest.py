@@ -29,7 +29,7 @@ def monitor_of(bed: Testbed, vm: Vm) -> Monitor:
     return monitor
 
 
-def let_go(bus: Bus) -> None:
+def unmap(bus: Bus) -> None:
     """Unmap the memory of a guest that is no more: mapped, it would stay allocated until the test ends."""
     if isinstance(bus.memory, GuestMemory):
         bus.memory.close()

@@ -14,7 +14,7 @@ from harness.deadline import Deadline
 from harness.host.backend import NetworkBackend
 from harness.host.tap import Tap
 from harness.lifecycle.guest import neighbours
-from harness.lifecycle.saving import carry_over, knowledge
+from harness.lifecycle.saving import carry_over, driver_states
 from harness.testbed.nic import Nic
 from harness.testbed.testbed import Testbed
 from harness.vmm.base import Incoming, Launch, Vmm, nic_of
@@ -54,7 +54,7 @@ def destination(bed: Testbed, nic: Nic, vmm: Vmm | None = None) -> Destination:
     return Destination(incoming, backends)
 
 
-def nowhere_to_go(nic: Nic) -> str | None:
+def migration_hindrance(nic: Nic) -> str | None:
     """Why the NIC's VM cannot be migrated here, if so."""
     if nic.vm.vmm.takes_attachments_along and nic.backend.kind == "vhost-user":
         return (
@@ -70,11 +70,11 @@ def migrate(bed: Testbed, nic: Nic, *, vmm: Vmm | None = None, local: bool = Fal
     `local`: memory is handed over as a descriptor, where the VMM can do that.
     """
     there = destination(bed, nic, vmm)
-    nics, drivers = neighbours(bed, nic), knowledge(bed, nic)
+    nics, drivers = neighbours(bed, nic), driver_states(bed, nic)
     nic.vm.send_migration(there.place, local=local)
     nic.vm.stop()
     new = there.incoming.arrived()
-    bed.take_in(new)
+    bed.adopt_vm(new)
     bed.journal.add("vmm", f"migrated to {new.vmm.name}, process {new.pid}")
     for each in nics:
         each.vm, each.config = new, nic_of(new.config, each.config.id)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.errors import GuestError, HarnessError, Unavailable, VmmError
-from harness.guest.probe.net import DriverMemory
+from harness.guest.probe.net import DriverState
 from harness.host.syscalls.conditions import RESUMED
 from harness.host.tap import HandedTap
-from harness.lifecycle.guest import let_go, monitor_of, neighbours, probe_driver
+from harness.lifecycle.guest import monitor_of, neighbours, probe_driver, unmap
 from harness.testbed.nic import Nic
 from harness.testbed.testbed import Testbed
 from harness.vmm.base import Launch, TapByFds, VmConfig, Vmm
@@ -26,7 +26,7 @@ class Snapshot:
 
     folder: Path
     config: VmConfig
-    drivers: Mapping[str, DriverMemory]
+    drivers: Mapping[str, DriverState]
 
     def discard(self) -> None:
         """Remove the files."""
@@ -68,16 +68,16 @@ def save_paused(bed: Testbed, nic: Nic) -> Snapshot:
             f"{len(kept)} snapshots lie in {bed.folder}: discard one before another is written"
         )
     folder = bed.fresh_folder(FOLDER)
-    snapshot = Snapshot(folder, nic.vm.config, knowledge(bed, nic))
+    snapshot = Snapshot(folder, nic.vm.config, driver_states(bed, nic))
     bed.on_close(snapshot.discard)
     nic.vm.snapshot(folder)
     bed.journal.add("vmm", "paused and saved")
     return snapshot
 
 
-def knowledge(bed: Testbed, nic: Nic) -> dict[str, DriverMemory]:
+def driver_states(bed: Testbed, nic: Nic) -> dict[str, DriverState]:
     """What the drivers of the NIC's VM know now."""
-    return {each.config.id: bed.raw(each).memory_of_now() for each in neighbours(bed, nic)}
+    return {each.config.id: bed.raw(each).driver_state() for each in neighbours(bed, nic)}
 
 
 def restore(
@@ -92,20 +92,20 @@ def restore(
     """End the NIC's VM and go on from a snapshot of it, on the same build or another.
 
     Taps that were handed over as descriptors are opened anew, and handed over again: so many `descriptors` each,
-    one per pair by default. Without `resume` the VM is left paused; `go_on` resumes it.
+    one per pair by default. Without `resume` the VM is left paused; `resume_restored` resumes it.
     """
     old, build = nic.vm, vmm or nic.vm.vmm
     nics = neighbours(bed, nic)
     old.stop()
     config = _with_fresh_descriptors(snapshot.config, nics, descriptors)
     new = build.restore(snapshot.folder, config, Launch(bed.fresh_folder("vm"), bed.syscalls))
-    bed.take_in(new)
+    bed.adopt_vm(new)
     bed.journal.add("vmm", f"{build.name} restored the snapshot as process {new.pid}")
     for each in nics:
         each.vm = new
         each.backend.adopt()
     if resume:
-        go_on(bed, nic, snapshot)
+        resume_restored(bed, nic, snapshot)
 
 
 def _with_fresh_descriptors(config: VmConfig, nics: list[Nic], count: int | None) -> VmConfig:
@@ -130,14 +130,14 @@ def attempt(bed: Testbed, nic: Nic, snapshot: Snapshot, *, descriptors: int | No
     return None
 
 
-def go_on(bed: Testbed, nic: Nic, snapshot: Snapshot) -> None:
+def resume_restored(bed: Testbed, nic: Nic, snapshot: Snapshot) -> None:
     """Resume a VM that was restored, and carry its drivers over."""
     nic.vm.resume()
     carry_over(bed, nic, snapshot.drivers)
     bed.journal.add("vmm", "resumed")
 
 
-def carry_over(bed: Testbed, nic: Nic, drivers: Mapping[str, DriverMemory]) -> None:
+def carry_over(bed: Testbed, nic: Nic, drivers: Mapping[str, DriverState]) -> None:
     """Let the drivers of the NIC's VM go on where they were."""
     if (supervisor := nic.vm.process.supervisor) is not None:
         supervisor.mark(RESUMED)
@@ -145,7 +145,7 @@ def carry_over(bed: Testbed, nic: Nic, drivers: Mapping[str, DriverMemory]) -> N
     monitor = monitor_of(bed, nic.vm)
     for each in neighbours(bed, nic):
         probe_driver(each).carry_over(monitor, drivers[each.config.id])
-    let_go(before)
+    unmap(before)
 
 
 def save_and_restore(bed: Testbed, nic: Nic) -> None:
@@ -155,7 +155,7 @@ def save_and_restore(bed: Testbed, nic: Nic) -> None:
     snapshot.discard()
 
 
-def save_and_go_on(bed: Testbed, nic: Nic) -> None:
+def save_and_resume(bed: Testbed, nic: Nic) -> None:
     """The VM is saved and goes on in its own process; nothing of the snapshot is kept."""
     save(bed, nic).discard()
     nic.vm.resume()

@@ -42,7 +42,7 @@ def _form(path: Path, name: str, form: Mapping[str, Any]) -> Form:
         raise BadInput(f"{path}: the form {name!r} needs kind, files and fields ({error})") from None
 
 
-def form_of(nic: Nic, snapshot: Snapshot) -> str | None:
+def legacy_form(nic: Nic, snapshot: Snapshot) -> str | None:
     """The name of the legacy form that a snapshot of the NIC's VM has; None if it has none of them."""
     build = nic.vm.vmm
     files = frozenset(path.name for path in snapshot.folder.iterdir())

@@ -1,7 +1,7 @@
 """What happens to a device's life: transitions as data, each with what it must do to the count.
 
 Each takes a NIC with the probe guest's driver through it. A guest that starts anew starts its driver anew, and
-asks for no count; a guest that is carried over asks for nothing at all.
+sends no VQ_PAIRS_SET; a guest that is carried over sends nothing at all.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from harness.guest.probe.bus import port_out
 from harness.guest.probe.ejection import eject
 from harness.guest.probe.monitor import Monitor
 from harness.lifecycle.checks import check, check_all_active
-from harness.lifecycle.guest import let_go, monitor_of, neighbours, probe_driver
-from harness.lifecycle.migration import migrate, nowhere_to_go
+from harness.lifecycle.guest import monitor_of, neighbours, probe_driver, unmap
+from harness.lifecycle.migration import migrate, migration_hindrance
 from harness.lifecycle.records import count_fields, rewrite_count
 from harness.lifecycle.saving import restore, save, save_and_restore
 from harness.testbed.nic import Nic
@@ -78,7 +78,7 @@ def unbind_and_bind(bed: Testbed, nic: Nic) -> None:
     driver = probe_driver(nic)
     driver.net.reset()
     driver.net.device.release()
-    driver.begin_anew(driver.net.bus)
+    driver.rebind(driver.net.bus)
     bed.journal.add("guest", "the driver was unbound and bound again")
     nic.start()
 
@@ -116,9 +116,9 @@ def _after_reset(bed: Testbed, nic: Nic, told: str) -> None:
     monitor = monitor_of(bed, nic.vm)
     bed.journal.add("vmm", told)
     for each in neighbours(bed, nic):
-        probe_driver(each).begin_anew(monitor)
+        probe_driver(each).rebind(monitor)
         each.start()
-    let_go(before)
+    unmap(before)
 
 
 def back_to_a_snapshot(bed: Testbed, nic: Nic) -> None:
@@ -150,7 +150,7 @@ def plug_again(bed: Testbed, nic: Nic) -> None:
     nic.vm.await_removal(nic.config.id)
     bed.journal.add("vmm", "the NIC was removed")
     nic.vm.add_nic(nic.config)
-    driver.begin_anew(driver.net.bus)
+    driver.rebind(driver.net.bus)
     nic.start()
 
 
@@ -171,7 +171,7 @@ TRANSITIONS = (
         need="snapshot",
         only_on=ONLY_CLOUD_HYPERVISOR,
     ),
-    Transition("live-migration", Effect.KEEPS, migrate, need="snapshot", hindrance=nowhere_to_go),
+    Transition("live-migration", Effect.KEEPS, migrate, need="snapshot", hindrance=migration_hindrance),
 )
 """The transitions of a NIC that the VM has from its start on."""
 

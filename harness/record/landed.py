@@ -28,7 +28,7 @@ class Landed:
         return frozenset(pair for pair, count in self.by_pair.items() if count)
 
     @property
-    def whole(self) -> bool:
+    def exactly_once(self) -> bool:
         """Whether every frame arrived exactly once, and nothing else did."""
         return not (self.lost or self.twice or self.late)
 

@@ -129,7 +129,7 @@ def _rank(result: Result, register: Register) -> int:
     return min(ranks, default=len(order))
 
 
-def torn_passes(run: Run) -> Counter[str]:
+def disagreeing_passes(run: Run) -> Counter[str]:
     """How many tests pass on each VMM although witnesses disagree."""
     return Counter(r.vmm for r in run.results if r.verdict is Verdict.PASS and r.disagreement)
 
@@ -143,9 +143,9 @@ def in_one_line(run: Run, lines: Sequence[Headline]) -> str:
         return "nothing to look at" if run.everything_ran else "nothing to look at in what was run"
     bad = sum(line.bad for line in lines)
     parts = [f"{bad} test{' fails' if bad == 1 else 's fail'}"] if bad else []
-    if torn := len(lines) - bad:
-        passes = "passes" if torn == 1 else "pass"
-        parts.append(f"{torn} {passes} although witnesses disagree")
+    if disagreeing := len(lines) - bad:
+        passes = "passes" if disagreeing == 1 else "pass"
+        parts.append(f"{disagreeing} {passes} although witnesses disagree")
     if new := sum(line.new for line in lines):
         parts.append("all of that new" if new == len(lines) else f"{new} of them new")
     return ", ".join(parts)

@@ -9,7 +9,7 @@ from harness.record.results import Run, Verdict
 from harness.register.register import Register
 from harness.report.coverage import Coverage, cover
 from harness.report.fold import Cell
-from harness.report.headline import Headline, headlines, in_one_line, torn_passes
+from harness.report.headline import Headline, disagreeing_passes, headlines, in_one_line
 from harness.report.history import History
 from harness.report.matrix import NOTHING, WORDS
 
@@ -64,15 +64,15 @@ def not_everything(run: Run) -> str:
 
 
 def _counts(run: Run, coverage: Coverage) -> Iterable[str]:
-    torn = torn_passes(run)
+    disagreeing = disagreeing_passes(run)
     shown = " | ".join(f"{_MARKS[v]} {WORDS[v][0]}" for v in Verdict)
     yield f"| VMM | {shown} | pass, but witnesses disagree ≠ | MUST judged |"
     yield "|---|" + "--:|" * (len(Verdict) + 2)
     versions = {vmm.name: vmm.version for vmm in run.vmms}
     for name in run.names():
         counter = Counter(result.verdict for result in run.results if result.vmm == name)
-        counter[Verdict.PASS] -= torn[name]
-        numbers = " | ".join(str(counter[v] or "") for v in Verdict) + f" | {torn[name] or ''}"
+        counter[Verdict.PASS] -= disagreeing[name]
+        numbers = " | ".join(str(counter[v] or "") for v in Verdict) + f" | {disagreeing[name] or ''}"
         judged = f"{coverage.musts_judged_on(name)}/{len(coverage.musts)}"
         yield f"| **{_cell(name)}** {_cell(versions.get(name, ''))} | {numbers} | {judged} |"
     yield ""

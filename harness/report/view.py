@@ -12,7 +12,7 @@ from harness.record.results import Event, PairRow, Result, Run, Verdict, bundle_
 from harness.register.register import Register
 from harness.report.coverage import Coverage, CoveredRow, cover
 from harness.report.fold import Row, natural, rows_by_test, split_id
-from harness.report.headline import Headline, headlines, in_one_line, torn_passes
+from harness.report.headline import Headline, disagreeing_passes, headlines, in_one_line
 from harness.report.history import History
 from harness.report.logs import Capture, LogText, bundle_captures, bundle_logs
 from harness.report.plot import frames_plot
@@ -94,7 +94,7 @@ class View:
     failures: Sequence[Failure]
     anchors: dict[tuple[str, str], str]
     counts: dict[str, Counter[Verdict]]
-    torn: Counter[str]
+    disagreeing: Counter[str]
     """Of the passes, those in which witnesses disagree, by VMM."""
     reasons: Sequence[tuple[Verdict, str, str]]
     behind: dict[str, Sequence[Row]]
@@ -129,7 +129,7 @@ def make_view(
         failures=failures,
         anchors=anchors,
         counts=counts,
-        torn=torn_passes(run),
+        disagreeing=disagreeing_passes(run),
         reasons=_reasons(run),
         behind=behind,
     )

@@ -85,7 +85,7 @@ def judge(issue: Issue, scene: Scene) -> tuple[Answer, str]:
             f"{_named(wanted)} should be active; the host holds {_named(host.pairs)}, "
             f"and frames landed on {_named(landed.pairs)}"
         )
-    if not landed.whole:
+    if not landed.exactly_once:
         return (
             Answer.CANNOT_TELL,
             f"the host holds {_named(wanted)}, as it should, but frames went astray: {landed}",

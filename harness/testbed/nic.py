@@ -68,7 +68,7 @@ class Nic:
         return self.config.pairs
 
     def start(self) -> None:
-        """Let the driver start the device, without asking for any count."""
+        """Let the driver start the device, without a VQ_PAIRS_SET."""
         self.driver.start()
         self._journal.add("guest", "the driver started the device", pairs=len(self.driver.believed_pairs))
         self._note_host()
@@ -83,7 +83,7 @@ class Nic:
         return agreed
 
     def reset(self) -> None:
-        """Reset the device and let the driver start it anew, without asking for any count."""
+        """Reset the device and let the driver start it anew, without a VQ_PAIRS_SET."""
         self.driver.reset()
         told = "reset the device and started it anew"
         self._journal.add("guest", told, pairs=len(self.driver.believed_pairs))

@@ -154,7 +154,7 @@ class Testbed:
         folder.mkdir()
         return folder
 
-    def take_in(self, vm: Vm) -> None:
+    def adopt_vm(self, vm: Vm) -> None:
         """Look after a running VM: it is stopped when the testbed closes, and shown if the test fails."""
         self._undo.callback(vm.stop)
         self.vms.append(vm)
@@ -162,7 +162,7 @@ class Testbed:
     def launch(self, config: VmConfig) -> Vm:
         """Start a VM; it is stopped when the testbed closes."""
         vm = self.vmm.launch(config, Launch(self.fresh_folder("vm"), self.syscalls))
-        self.take_in(vm)
+        self.adopt_vm(vm)
         self.journal.add("vmm", f"{self.vmm.name} started as process {vm.pid}")
         return vm
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.errors import HarnessError, Unavailable
 from harness.lifecycle import require_room, save, snapshot_folders
-from harness.lifecycle.guest import let_go
+from harness.lifecycle.guest import unmap
 from harness.vmm.memory import GuestMemory
 
 
@@ -35,7 +35,7 @@ def test_memory_of_a_guest_that_is_no_more_is_unmapped() -> None:
     bus: Any = SimpleNamespace(memory=GuestMemory(fd, 4096))
     os.close(fd)
     bus.memory.write(0, b"there")
-    let_go(bus)
+    unmap(bus)
     with pytest.raises(ValueError, match="released"):
         bus.memory.read(0, 5)
     bus.memory.close()  # the testbed does, again

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.errors import BadInput
-from harness.lifecycle import form_of
+from harness.lifecycle import legacy_form
 from harness.lifecycle.stored import read_forms
 from harness.vmm.cloud_hypervisor_state import STATE, ComponentState
 
@@ -29,19 +29,19 @@ def _snapshot(folder: Path, fields: dict[str, Any]) -> Any:
 
 
 def test_described_forms_are_found(tmp_path: Path) -> None:
-    assert form_of(_nic(), _snapshot(tmp_path, FIELDS)) == "before-the-count"
+    assert legacy_form(_nic(), _snapshot(tmp_path, FIELDS)) == "before-the-count"
 
 
 @pytest.mark.parametrize("more", [{"active_pairs": 2}, {"any_other_name": None}])
 def test_a_recorded_count_is_another_form(tmp_path: Path, more: dict[str, Any]) -> None:
-    assert form_of(_nic(), _snapshot(tmp_path, FIELDS | more)) is None
+    assert legacy_form(_nic(), _snapshot(tmp_path, FIELDS | more)) is None
 
 
 def test_another_file_or_vmm_is_another_form(tmp_path: Path) -> None:
     snapshot = _snapshot(tmp_path, FIELDS)
-    assert form_of(_nic("qemu"), snapshot) is None
+    assert legacy_form(_nic("qemu"), snapshot) is None
     (tmp_path / "more").touch()
-    assert form_of(_nic(), snapshot) is None
+    assert legacy_form(_nic(), snapshot) is None
 
 
 def test_a_damaged_description_is_told(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_every_frame_is_found_on_its_pair(
 ) -> None:
     driver.set_pairs(pairs)
     landed = received(driver, ledger, device)
-    assert landed.whole
+    assert landed.exactly_once
     assert landed.by_pair == dict.fromkeys(range(pairs), 64 // pairs)
 
 
@@ -58,7 +58,7 @@ def test_frame_on_a_pair_that_is_not_active_is_seen(
 def test_lost_frames_are_counted(driver: ProbeDriver, device: SimulatedNet, ledger: Ledger) -> None:
     frames = stamped(ledger.open(64))
     landed = driver.receive(lambda sent: device.inject(sent[:61]), frames, ledger)
-    assert (landed.sent, landed.lost, landed.whole) == (64, 3, False)
+    assert (landed.sent, landed.lost, landed.exactly_once) == (64, 3, False)
     assert landed.by_pair == {0: 61}
 
 
@@ -77,7 +77,7 @@ def test_frames_seen_twice_are_counted_apart(
     frames = stamped(ledger.open(8))
     landed = driver.receive(lambda sent: device.inject([*sent[:3], *sent]), frames, ledger)
     assert (landed.lost, landed.twice, landed.late) == (0, 3, 0)
-    assert not landed.whole
+    assert not landed.exactly_once
 
 
 def test_frame_that_comes_twice_and_late_is_late_once(
@@ -98,7 +98,7 @@ def test_buffer_used_twice_is_an_error(driver: ProbeDriver, device: SimulatedNet
 
 def test_foreign_frames_are_no_arrivals(driver: ProbeDriver, device: SimulatedNet, ledger: Ledger) -> None:
     device.inject([b"\xff" * 60, b"", bytes(1500)])
-    assert received(driver, ledger, device).whole
+    assert received(driver, ledger, device).exactly_once
 
 
 def test_more_frames_than_buffers_come_through_in_windows(
@@ -106,14 +106,14 @@ def test_more_frames_than_buffers_come_through_in_windows(
 ) -> None:
     monkeypatch.setattr(driver_module, "WINDOW", 200)
     landed = received(driver, ledger, device, 2000)
-    assert landed.whole, landed
+    assert landed.exactly_once, landed
 
 
 def test_frames_beyond_the_buffers_are_lost(
     driver: ProbeDriver, device: SimulatedNet, ledger: Ledger
 ) -> None:
     assert received(driver, ledger, device, 300).lost == 300 - 256
-    assert received(driver, ledger, device, 200).whole
+    assert received(driver, ledger, device, 200).exactly_once
 
 
 def test_part_of_a_frame_can_be_read(driver: ProbeDriver, device: SimulatedNet) -> None:

@@ -158,7 +158,7 @@ def test_device_is_left_short_of_driver_ok_on_request(net: VirtioNet, device: Si
     assert net.prepare() == READY & ~Status.DRIVER_OK
     assert net.active_pairs is None
     assert not device.doorbells
-    assert net.go() == READY
+    assert net.set_driver_ok() == READY
     assert net.active_pairs == 1
 
 

@@ -248,7 +248,7 @@ def test_a_pass_with_disagreeing_witnesses_looks_like_neither(
     make_result: MakeResult, make_run: MakeRun
 ) -> None:
     html, _ = _page(make_run(make_result(disagreement=True)))
-    assert '<span class="v torn">pass <abbr title="witnesses disagree">≠</abbr></span>' in html
+    assert '<span class="v disagreeing">pass <abbr title="witnesses disagree">≠</abbr></span>' in html
 
 
 def test_a_part_that_is_green_is_not_called_the_whole(make_result: MakeResult, make_run: MakeRun) -> None:

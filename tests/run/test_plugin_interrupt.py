@@ -64,7 +64,7 @@ def under_way(process: subprocess.Popen[str], suite: Suite) -> bool:
     return (suite.folder / "up").exists()
 
 
-def told(suite: Suite) -> Any:
+def announced(suite: Suite) -> Any:
     return json.loads((suite.folder / "up").read_text())
 
 
@@ -82,7 +82,7 @@ def in_network(network: str) -> list[str]:
 
 def await_nothing_left(suite: Suite) -> None:
     """No process, no namespace and so no tap."""
-    network, folder = told(suite)["network"], str(suite.folder)
+    network, folder = announced(suite)["network"], str(suite.folder)
     wait_until(
         "every process of the run to be gone",
         lambda: not in_network(network) and not processes_naming(folder),
@@ -97,8 +97,8 @@ ALONE, WORKERS = pytest.param([], id="alone"), pytest.param(["-n", "2"], id="two
 
 @pytest.mark.parametrize("run", [ALONE, WORKERS], indirect=True)
 def test_interrupt_leaves_nothing(run: subprocess.Popen[str], suite: Suite) -> None:
-    assert len(told(suite)["tap"]) == 2  # the loopback and the tap
-    assert in_network(told(suite)["network"])
+    assert len(announced(suite)["tap"]) == 2  # the loopback and the tap
+    assert in_network(announced(suite)["network"])
     os.killpg(run.pid, signal.SIGINT)
     out, _ = run.communicate(timeout=PATIENCE)
     assert run.returncode == pytest.ExitCode.INTERRUPTED, out
@@ -109,7 +109,7 @@ def test_interrupt_leaves_nothing(run: subprocess.Popen[str], suite: Suite) -> N
 
 @pytest.mark.parametrize("run", [ALONE, WORKERS], indirect=True)
 def test_killed_run_leaves_no_process(run: subprocess.Popen[str], suite: Suite) -> None:
-    assert in_network(told(suite)["network"])
+    assert in_network(announced(suite)["network"])
     run.kill()
     run.wait(PATIENCE)
     await_nothing_left(suite)

@@ -11,7 +11,7 @@ from harness.guest.driver import Inject, Ledger
 from harness.guest.probe.bus import Bus
 from harness.guest.probe.device import Status
 from harness.guest.probe.features import MULTIQUEUE, Feature
-from harness.guest.probe.net import Ack, DriverMemory, VirtioNet
+from harness.guest.probe.net import Ack, DriverState, VirtioNet
 from harness.host.flows import STAMP_LENGTH, STAMP_OFFSET, read_stamp
 from harness.record.landed import Landed
 
@@ -34,11 +34,11 @@ class ProbeDriver:
         self.features = features
         self._pairs = pairs
 
-    def begin_anew(self, bus: Bus) -> None:
+    def rebind(self, bus: Bus) -> None:
         """The machine was reset: another driver, of the same kind, takes over; it is not started yet."""
         self.net = self.net.anew(bus)
 
-    def carry_over(self, bus: Bus, then: DriverMemory) -> None:
+    def carry_over(self, bus: Bus, then: DriverState) -> None:
         """The guest was restored or migrated: this driver goes on there, from what it knew then."""
         self.net.carry_over(bus, then)
 

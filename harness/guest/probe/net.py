@@ -34,7 +34,7 @@ UNTOUCHED = 0xEE
 """What the ack byte holds before the device writes it."""
 
 
-TOLD = 8
+NAMED = 8
 """Commands of one kick that are named one by one in a timeline."""
 
 
@@ -75,9 +75,9 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class DriverMemory:
-    """A driver's knowledge at one moment: positions by virtqueue, free transmit buffers, active pairs, and the
-    counts asked for by commands under way, by head descriptor."""
+class DriverState:
+    """What a driver knows at one moment: positions by virtqueue, free transmit buffers, active pairs, and the
+    number of pairs in each VQ_PAIRS_SET under way, by head descriptor."""
 
     positions: Mapping[int, Position]
     transmit_slots: Mapping[int, tuple[int, ...]]
@@ -132,9 +132,9 @@ class VirtioNet:
         self.features = Feature(0)
         self.control_index = 2
         self.active_pairs: int | None = None
-        """What the device has told this driver: 1 from DRIVER_OK on, then each count that was acknowledged."""
+        """What the device agreed to last: 1 from DRIVER_OK on, then the number in each acknowledged VQ_PAIRS_SET."""
         self._receiveqs: dict[int, Virtqueue] = {}
-        self._asked: dict[int, int] = {}  # head descriptor of a command under way, and the count it asks for
+        self._asked: dict[int, int] = {}  # the pairs in each VQ_PAIRS_SET under way, by its head descriptor
         self._posted: list[str] = []
         self.narrate: Callable[[str, int | None], None] = _silently
         """Told of each step that the device sees, with the count of active pairs where that changes: for a timeline."""
@@ -152,13 +152,13 @@ class VirtioNet:
         net.narrate = self.narrate
         return net
 
-    def memory_of_now(self) -> DriverMemory:
+    def driver_state(self) -> DriverState:
         """What this driver knows, to be kept with a snapshot of its guest."""
         positions = {index: queue.position() for index, queue in self.queues.items()}
         slots = {index: tuple(free) for index, free in self._transmit_slots.items()}
-        return DriverMemory(positions, slots, self.active_pairs, dict(self._asked))
+        return DriverState(positions, slots, self.active_pairs, dict(self._asked))
 
-    def carry_over(self, bus: Bus, then: DriverMemory) -> None:
+    def carry_over(self, bus: Bus, then: DriverState) -> None:
         """Go on in a guest that was restored or migrated, as if nothing had happened since `then`.
 
         `bus` leads to that guest. The queues are the same as then: none was set up since.
@@ -170,7 +170,7 @@ class VirtioNet:
         self._transmit_slots = {index: list(free) for index, free in then.transmit_slots.items()}
         for index, queue in self.queues.items():
             queue.memory = bus.memory
-            queue.go_back(then.positions[index])
+            queue.return_to(then.positions[index])
 
     def reset(self) -> None:
         """Reset the device and forget its queues. The memory they lay in is left as it is until the next start."""
@@ -191,9 +191,9 @@ class VirtioNet:
         ring: int = RING,
         extra_queues: Sequence[int] = (),
     ) -> Status:
-        """`prepare`, then `go` if the device took the features; the status at the end. No VQ_PAIRS_SET is sent."""
+        """`prepare`, and `set_driver_ok` if the device took the features; the status then. Sends no VQ_PAIRS_SET."""
         status = self.prepare(features, pairs=pairs, ring=ring, extra_queues=extra_queues)
-        return self.go() if status & Status.FEATURES_OK else status
+        return self.set_driver_ok() if status & Status.FEATURES_OK else status
 
     def prepare(
         self,
@@ -235,7 +235,7 @@ class VirtioNet:
             self._fill(queue)
         return status
 
-    def go(self) -> Status:
+    def set_driver_ok(self) -> Status:
         """Set DRIVER_OK and tell the device of the receive buffers; the status read back."""
         status = self.device.driver_ok()
         self.narrate("has set DRIVER_OK", 1)
@@ -301,8 +301,8 @@ class VirtioNet:
         self.device.notify(self.control_index)
 
     def _tell_posted(self, then: str) -> None:
-        more = f" and {len(self._posted) - TOLD} more" if len(self._posted) > TOLD else ""
-        self.narrate(f"control queue: {', '.join(self._posted[:TOLD])}{more}{then}", None)
+        more = f" and {len(self._posted) - NAMED} more" if len(self._posted) > NAMED else ""
+        self.narrate(f"control queue: {', '.join(self._posted[:NAMED])}{more}{then}", None)
         self._posted.clear()
 
     def await_control(self, count: int = 1, *, within: float = CONTROL_PATIENCE) -> list[Answer]:

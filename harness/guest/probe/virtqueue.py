@@ -104,10 +104,10 @@ class Virtqueue:
         self.memory.set16(self.available, AVAIL_NO_INTERRUPT)
 
     def position(self) -> Position:
-        """Where the driver stands in this queue, to go back to with `go_back`."""
+        """Where the driver stands in this queue, to go back to with `return_to`."""
         return Position(tuple(self._free), dict(self._chains), self._exposed, self._seen)
 
-    def go_back(self, position: Position) -> None:
+    def return_to(self, position: Position) -> None:
         """Forget what happened since: the memory was put back to that moment as well."""
         self._free, self._chains = list(position.free), dict(position.chains)
         self._exposed, self._seen = position.exposed, position.seen

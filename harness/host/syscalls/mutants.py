@@ -138,7 +138,7 @@ MUTANTS = (
         "all-or-one",
         lambda now: now.believed if len(now.believed) == 1 else _first(now.total),
         "every n above 1 attaches all N pairs",
-        "a count taken for a switch: multiqueue on or off",
+        "VQ_PAIRS_SET taken for a switch: multiqueue on or off",
     ),
     _mutant(
         "wrong-queue",

@@ -1,9 +1,9 @@
 """Mutants: ways in which what a VMM tells its vhost-user back end goes wrong, made from outside by the proxy.
 
-What the back end ends up with was thought through for VMMs that name every vring for each count (cloud-hypervisor
-with the fix for 8306, QEMU) and for those that name only what changes. N is the number of pairs of the device, n
-the number that the driver asked for last (1 before it asked). A VMM that sends no SET_VRING_ENABLE for a count is
-changed at activation alone.
+What the back end ends up with was thought through for VMMs that name every vring for each VQ_PAIRS_SET
+(cloud-hypervisor with the fix for 8306, QEMU) and for those that name only what changes. N is the number of pairs of
+the device, n the number that the driver asked for last (1 before it asked). A VMM that sends no SET_VRING_ENABLE for
+a VQ_PAIRS_SET is changed at activation alone.
 """
 
 from __future__ import annotations

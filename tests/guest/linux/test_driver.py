@@ -134,7 +134,7 @@ def test_a_window_is_sent_once_the_one_before_has_arrived(driver: LinuxDriver, g
         windows.append(len(frames))
         guest.land({0: len(frames)})
 
-    assert receive(driver, inject, 2 * WINDOW + 1).whole
+    assert receive(driver, inject, 2 * WINDOW + 1).exactly_once
     assert windows == [WINDOW, WINDOW, 1]
 
 
@@ -155,7 +155,7 @@ def test_a_reset_binds_anew_and_brings_the_interface_up(driver: LinuxDriver, gue
     driver.reset()
     assert guest.asked[-1] == "ip link set net0 up"
     assert driver.believed_pairs == {0, 1, 2, 3}
-    assert receive(driver, lambda frames: guest.land({0: 3}), 3).whole
+    assert receive(driver, lambda frames: guest.land({0: 3}), 3).exactly_once
 
 
 def test_frames_are_sent_with_the_addresses_of_those_given(driver: LinuxDriver, guest: FakeGuest) -> None:
