@@ -16,17 +16,6 @@ from harness.lab.wire import Status
 from harness.run.session import SESSION
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare --lab."""
-    parser.getgroup("virtio-net multiqueue").addoption(
-        "--lab",
-        choices=("auto", "always", "never"),
-        default="auto",
-        help="whether tests that cloud-hypervisor cannot run on this host's KVM are run in an emulated machine, which "
-        "ci/lab keeps: auto, as needed (default); never, they are skipped; always, all tests of cloud-hypervisor",
-    )
-
-
 def _is_for_lab(item: pytest.Item) -> bool:
     session = item.config.stash.get(SESSION, None)
     if session is None or item.config.option.lab == "never":

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ import pytest
 from harness.deadline import Deadline
 from harness.errors import DeadlineExceeded, Unavailable
 from harness.evidence.collect import ATTRIBUTE
+from harness.host.real_backends.find import given_programs
 from harness.lab.client import Connection, Lab, LabGone
 from harness.lab.machine import cpus
 from harness.lab.slots import slot
@@ -24,12 +25,11 @@ from harness.lab.state import sources
 from harness.lab.wire import Frame, Kind, Status
 from harness.lab.worker import Task
 from harness.run.capability import Answer, Capabilities
+from harness.run.options import files, words_for_the_lab
 from harness.run.session import Session
 
 TEST_SECONDS = 900.0
 """For one test. What it waits for has deadlines of its own, multiplied by the lab's slowness."""
-PASSED_ON = ("backend_binary", "bundle", "mutant", "steps", "tbstyle", "showlocals", "fulltrace")
-"""Options, by name, that the session in the lab must have as this one has them."""
 LAST_WORDS = 2000
 """Characters of a session's output that are shown if it ends where it should not."""
 
@@ -145,15 +145,15 @@ class LabSuite:
         self._lines.clear()
         self._output = ""
         root, inifile = self._config.rootpath, self._config.inipath
-        options = {name: getattr(self._config.option, name, None) for name in PASSED_ON}
-        programs = [vmm.path for vmm in (*self._session.vmms, *self._session.legacy)]
-        programs += [Path(word.partition("=")[2]).absolute() for word in options["backend_binary"] or ()]
-        self._connection = self._lab.run(["lab-worker"], sources=sources(), visible=[root, *programs])
+        option = self._config.option
+        given = [vmm.path for vmm in (*self._session.vmms, *self._session.legacy)]
+        given += [*files(option), *given_programs(option.backend_binary).values()]
+        self._connection = self._lab.run(["lab-worker"], sources=sources(), visible=[root, *given])
         self._frames = self._connection.frames()
         task = Task(
             session=self._packed_session(),
             tests=self._tests,
-            options=options,
+            options=(*words_for_the_lab(option), *_how_pytest_shows(option)),
             root=str(root),
             inifile=None if inifile is None else str(inifile),
         )
@@ -212,6 +212,13 @@ class LabSuite:
             shutil.copytree(self._evidence, self._session.evidence, dirs_exist_ok=True)
         for left in self._evidence.iterdir():
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _how_pytest_shows(option: Namespace) -> list[str]:
+    """pytest's own options for failures, which the session in the lab must have as this one has them."""
+    shown = [f"--tb={option.tbstyle}"]
+    shown += ["--showlocals"] if option.showlocals else []
+    return shown + (["--full-trace"] if option.fulltrace else [])
 
 
 SUITE = pytest.StashKey[LabSuite]()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import msgspec
 import pytest
@@ -26,8 +26,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """A harness.run.session.Session, packed."""
     tests: tuple[str, ...]
     """What to collect: files, or functions in them."""
-    options: dict[str, Any]
-    """Values of the main process's options."""
+    options: tuple[str, ...]
+    """Words of a command line: options of the main process."""
     root: str
     inifile: str | None = None
 
@@ -45,7 +45,6 @@ class Worker:
     def pytest_cmdline_main(self, config: pytest.Config) -> None:
         """Make the configuration look like an xdist worker's, before anybody looks."""
         self._config = config
-        vars(config.option).update(self._task.options)
         config.workerinput = {"conformance": self._task.session}  # type: ignore[attr-defined]
         config.workeroutput = {}  # type: ignore[attr-defined]
 
@@ -80,4 +79,4 @@ def main() -> int:
     place = [f"--rootdir={task.root}", *(["-c", task.inifile] if task.inifile else [])]
     quiet = ["-p", "no:cacheprovider", "-q", "--no-header", "--no-summary"]
     tests = [str(Path(task.root) / test) for test in task.tests]
-    return int(pytest.main([*quiet, *place, *tests], plugins=[worker]))
+    return int(pytest.main([*quiet, *place, *task.options, *tests], plugins=[worker]))

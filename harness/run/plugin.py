@@ -18,7 +18,6 @@ from harness.errors import HarnessError, Unavailable
 from harness.evidence.collect import ATTRIBUTE, Collector, split_name, vmm_of
 from harness.evidence.judge import Judge
 from harness.evidence.junit import annotate
-from harness.evidence.rerun import options_of
 from harness.host import namespace
 from harness.host.real_backends.find import given_programs, lacking
 from harness.host.syscalls import Trace, missing
@@ -26,6 +25,7 @@ from harness.lab.routing import reason_to_skip
 from harness.mutants import find_mutant
 from harness.record.results import Shard, from_dict
 from harness.report.matrix import matrix_text
+from harness.run import options
 from harness.run.session import SESSION, Session, prepare
 from harness.run.shard import deal, parse_shard
 from harness.scratch import Scratch
@@ -59,96 +59,7 @@ _shown = pytest.StashKey[set[str]]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the suite's options."""
-    group = parser.getgroup("virtio-net multiqueue")
-    group.addoption(
-        "--vmm",
-        action="append",
-        default=[],
-        metavar="[NAME=]PATH",
-        help="a VMM to judge: a cloud-hypervisor or qemu-system-x86_64 binary, or [NAME=]release:vX.Y[@sha256:...] "
-        "to download a cloud-hypervisor release; may be given several times, each is a column of the matrix "
-        "(default: the cloud-hypervisor on PATH, if there is one, and QEMU as the reference)",
-    )
-    group.addoption(
-        "--legacy-vmm",
-        action="append",
-        default=[],
-        metavar="NAME=PATH",
-        help="an older build, given as for --vmm: the builds under test must go on from its snapshots, which hold "
-        "no count, with all pairs active; may be given several times",
-    )
-    for what, kind in (("kernel", "kernel"), ("image", "initramfs")):
-        group.addoption(
-            f"--guest-{what}",
-            type=Path,
-            default=None,
-            metavar="PATH",
-            help=f"a {kind} of one's own for the Linux guest (see fixtures/images/linux/README.md)",
-        )
-    group.addoption(
-        "--firmware",
-        type=Path,
-        default=None,
-        metavar="PATH",
-        help="a UEFI firmware for cloud-hypervisor (its EDK2 build), for the tests that boot one",
-    )
-    group.addoption(
-        "--report",
-        default="report",
-        metavar="DIR",
-        help="where results.json goes; earlier runs are kept in DIR/runs (default: report)",
-    )
-    group.addoption(
-        "--bundle",
-        choices=("small", "full"),
-        default="small",
-        help="what is kept of a failed test in DIR/runs: logs, traces and captures, or the guest's memory as well",
-    )
-    group.addoption(
-        "--mutant",
-        default=None,
-        metavar="NAME",
-        help="make every VMM wrong from outside: one of those that ci/mutants lists",
-    )
-    group.addoption(
-        "--trace-syscalls",
-        action="store_true",
-        help="enter every TUNSETQUEUE of the VMMs, with its thread and result, in the timelines of failures; "
-        "costs each call a fraction of a millisecond, and each test with a Linux guest a boot of its own",
-    )
-    group.addoption(
-        "--backend-binary",
-        action="append",
-        default=[],
-        metavar="NAME=PATH",
-        help="a vhost-user back end that no package has: vhost_user_net=PATH, cloud-hypervisor's own",
-    )
-    group.addoption(
-        "--steps",
-        type=int,
-        default=400,
-        metavar="N",
-        help="length of the random walks (default: 400; thousands for a night)",
-    )
-    group.addoption(
-        "--shard",
-        default=None,
-        metavar="K/N",
-        help="run the K-th of N shares of the suite, the others elsewhere; ci/merge puts the results together",
-    )
-    group.addoption(
-        "--boots",
-        type=int,
-        default=1,
-        metavar="N",
-        help="times that firmware boots over the network (default: 1; ten for a success rate)",
-    )
-    group.addoption(
-        "--seed",
-        type=int,
-        default=None,
-        help="repeats the random choices of the run that printed this number",
-    )
+    options.declare(parser)
 
 
 # Start and end of a run
@@ -166,6 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.help or config.option.version:
         return
     try:
+        options.check(config.option)
         namespace.become_root_in_user_namespace()
         config.stash[_scratch] = scratch = Scratch()
         config.add_cleanup(scratch.close)
@@ -196,7 +108,9 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.option.mutant is not None:
             find_mutant(config.option.mutant)  # an unknown one is said now, not by every test
         full = config.option.bundle == "full"
-        config.stash[_judge] = Judge(config.stash[_session], full=full, options=options_of(config))
+        config.stash[_judge] = Judge(
+            config.stash[_session], full=full, options=options.words_of_the_test(config.option)
+        )
         if (image := config.stash[_session].linux) is not None:
             config.stash[_linux] = LinuxMachines(image, scratch.folder)
             config.add_cleanup(config.stash[_linux].close)

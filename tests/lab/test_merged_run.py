@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -113,6 +114,18 @@ def test_verdicts_of_both_places_are_in_one_matrix(suite: Suite, lab: Lab, worke
     status = lab.status()
     assert status is not None
     assert (status.phase, status.runs) == ("ready", 0)
+
+
+def test_options_of_the_test_arrive_in_the_lab(suite: Suite, lab: Lab) -> None:
+    lab.start()
+    lab.await_ready()
+    firmware = suite.folder / "firmware"
+    firmware.touch()
+    given = ["--firmware", str(firmware), "--trace-syscalls", "--steps", "7", "--boots", "3"]
+    suite.run("--lab", "auto", "-k", "test_red_there", *given)
+    (record,) = suite.results["results"]
+    assert record["lab"]
+    assert shlex.split(record["rerun"])[-len(given) :] == given, "the session there says how to repeat it"
 
 
 def test_lab_is_left_alone_where_it_is_not_wanted(suite: Suite) -> None:

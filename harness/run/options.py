@@ -1,0 +1,215 @@
+"""The suite's options: one table, from which the command line, rerun lines and what the lab is told are derived."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import BadInput
+
+GROUP = "virtio-net multiqueue"
+
+
+def _file(text: str) -> Path:
+    return Path(text).absolute()
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option. A default of [] says that it may be given several times, one of False that it takes no value."""
+
+    name: str
+    help: str
+    default: object = None
+    metavar: str | None = None
+    read: Callable[[str], object] = str
+    """Makes a value of a word."""
+    choices: tuple[str, ...] | None = None
+    least: int | None = None
+    """The smallest number that makes sense."""
+    of_the_test: bool = False
+    """It changes what a test does: the line that repeats the test has it, and the lab is told."""
+    of_the_lab: bool = False
+    """It changes what is made of a test: the lab is told."""
+
+    @property
+    def key(self) -> str:
+        """Its name among the values that pytest has read."""
+        return self.name.removeprefix("--").replace("-", "_")
+
+    def declare(self, group: pytest.OptionGroup) -> None:
+        """Make it known to pytest."""
+        how: dict[str, Any] = {"default": self.default, "help": self.help}
+        if self.default is False:
+            group.addoption(self.name, action="store_true", **how)
+            return
+        how |= {"action": "append"} if self.default == [] else {}
+        how |= {"choices": self.choices} if self.choices else {"type": self.read, "metavar": self.metavar}
+        group.addoption(self.name, **how)
+
+    def words(self, values: Namespace) -> list[str]:
+        """What a command line must say for it to have the value that it has; nothing for its default."""
+        value = getattr(values, self.key)
+        if value == self.default:
+            return []
+        if value is True:
+            return [self.name]
+        return [
+            word for one in (value if isinstance(value, list) else [value]) for word in (self.name, str(one))
+        ]
+
+    def check(self, values: Namespace) -> None:
+        """Raises BadInput for a value that makes no sense."""
+        value = getattr(values, self.key)
+        if self.least is not None and value is not None and value < self.least:
+            raise BadInput(f"{self.name} {value}: give a number from {self.least} on")
+        if isinstance(value, Path) and not value.is_file():
+            raise BadInput(f"{self.name} {value}: there is no such file")
+
+
+OPTIONS = (
+    Option(
+        "--vmm",
+        "a VMM to judge: a cloud-hypervisor or qemu-system-x86_64 binary, or [NAME=]release:vX.Y[@sha256:...] "
+        "to download a cloud-hypervisor release; may be given several times, each is a column of the matrix "
+        "(default: the cloud-hypervisor on PATH, if there is one, and QEMU as the reference)",
+        default=[],
+        metavar="[NAME=]PATH",
+    ),
+    Option(
+        "--legacy-vmm",
+        "an older build, given as for --vmm: the builds under test must go on from its snapshots, which hold "
+        "no count, with all pairs active; may be given several times",
+        default=[],
+        metavar="NAME=PATH",
+    ),
+    Option(
+        "--guest-kernel",
+        "a kernel of one's own for the Linux guest (see fixtures/images/linux/README.md)",
+        metavar="PATH",
+        read=_file,
+        of_the_test=True,
+    ),
+    Option(
+        "--guest-image",
+        "an initramfs of one's own for the Linux guest (see fixtures/images/linux/README.md)",
+        metavar="PATH",
+        read=_file,
+        of_the_test=True,
+    ),
+    Option(
+        "--firmware",
+        "a UEFI firmware for cloud-hypervisor (its EDK2 build), for the tests that boot one",
+        metavar="PATH",
+        read=_file,
+        of_the_test=True,
+    ),
+    Option(
+        "--backend-binary",
+        "a vhost-user back end that no package has: vhost_user_net=PATH, cloud-hypervisor's own",
+        default=[],
+        metavar="NAME=PATH",
+        of_the_test=True,
+    ),
+    Option(
+        "--mutant",
+        "make every VMM wrong from outside: one of those that ci/mutants lists",
+        metavar="NAME",
+        of_the_test=True,
+    ),
+    Option(
+        "--trace-syscalls",
+        "enter every TUNSETQUEUE of the VMMs, with its thread and result, in the timelines of failures; "
+        "costs each call a fraction of a millisecond, and each test with a Linux guest a boot of its own",
+        default=False,
+        of_the_test=True,
+    ),
+    Option(
+        "--steps",
+        "length of the random walks (default: 400; thousands for a night)",
+        default=400,
+        metavar="N",
+        read=int,
+        least=1,
+        of_the_test=True,
+    ),
+    Option(
+        "--boots",
+        "times that firmware boots over the network (default: 1; ten for a success rate)",
+        default=1,
+        metavar="N",
+        read=int,
+        least=1,
+        of_the_test=True,
+    ),
+    Option(
+        "--lab",
+        "whether tests that cloud-hypervisor cannot run on this host's KVM are run in an emulated machine, which "
+        "ci/lab keeps: auto, as needed (default); never, they are skipped; always, all tests of cloud-hypervisor",
+        default="auto",
+        choices=("auto", "always", "never"),
+    ),
+    Option(
+        "--report",
+        "where results.json goes; earlier runs are kept in DIR/runs (default: report)",
+        default="report",
+        metavar="DIR",
+    ),
+    Option(
+        "--bundle",
+        "what is kept of a failed test in DIR/runs: logs, traces and captures, or the guest's memory as well",
+        default="small",
+        choices=("small", "full"),
+        of_the_lab=True,
+    ),
+    Option(
+        "--shard",
+        "run the K-th of N shares of the suite, the others elsewhere; ci/merge puts the results together",
+        metavar="K/N",
+    ),
+    Option(
+        "--seed",
+        "repeats the random choices of the run that printed this number",
+        metavar="N",
+        read=int,
+        least=0,
+    ),
+)
+
+
+def declare(parser: pytest.Parser) -> None:
+    """Make them all known to pytest."""
+    group = parser.getgroup(GROUP)
+    for option in OPTIONS:
+        option.declare(group)
+
+
+def check(values: Namespace) -> None:
+    """Raises BadInput for the first whose value makes no sense."""
+    for option in OPTIONS:
+        option.check(values)
+
+
+def words_of_the_test(values: Namespace) -> tuple[str, ...]:
+    """Those of a run that a line which repeats a test must have, as words of a command line."""
+    return _words(values, (option for option in OPTIONS if option.of_the_test))
+
+
+def words_for_the_lab(values: Namespace) -> tuple[str, ...]:
+    """Those of a run that its other half in the lab must have, as words of a command line."""
+    return _words(values, (option for option in OPTIONS if option.of_the_test or option.of_the_lab))
+
+
+def _words(values: Namespace, options: Iterable[Option]) -> tuple[str, ...]:
+    return tuple(word for option in options for word in option.words(values))
+
+
+def files(values: Namespace) -> list[Path]:
+    """The files that the values name."""
+    named = [getattr(values, option.key) for option in OPTIONS if option.read is _file]
+    return [path for path in named if path is not None]
