@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,10 +12,11 @@ from harness.host.vhost_user.endpoints import Endpoint
 from harness.host.vhost_user.faults import CloseOn, Delay, Fault, NeverAnswer, Refuse
 from harness.host.vhost_user.features import ProtocolFeature, has
 from harness.host.vhost_user.log import Entry, Event, MessageLog
-from harness.host.vhost_user.loop import READABLE, Loop
+from harness.host.vhost_user.loop import Loop
 from harness.host.vhost_user.messages import decode, kind_of, replies
 from harness.host.vhost_user.offer import Offer
 from harness.host.vhost_user.payloads import Malformed, Payload
+from harness.host.vhost_user.peer import Peer
 from harness.host.vhost_user.ring import Counters, Ring
 from harness.host.vhost_user.wire import (
     REPLY,
@@ -24,17 +24,9 @@ from harness.host.vhost_user.wire import (
     VERSION_BITS,
     ConnectionLost,
     Message,
-    Receiver,
     acknowledgement,
     reply,
-    send,
 )
-
-RETRY = 0.01
-"""Seconds between two attempts to connect to a VMM that listens."""
-
-_BATCH = 64
-"""Messages that are handled before kicks get their turn."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +53,7 @@ class Connection:
         counters: Sequence[Counters],
         kicked: Callable[[Device, Ring], None],
     ) -> None:
-        self.endpoint = endpoint
+        self._peer = Peer(endpoint, loop)
         self.log = MessageLog(loop.changed)
         self.findings: list[Finding] = []
         self.faults: list[Fault] = []
@@ -70,28 +62,26 @@ class Connection:
         self._new_device = partial(Device, offer, counters, loop, kicked, self.report)
         self.device = self._new_device()
         self._loop = loop
-        self._socket: socket.socket | None = None
-        self._receiver: Receiver | None = None
         self._held: Message | None = None
         self._closed = False
 
     @property
     def connected(self) -> bool:
         """Whether there is a connection now."""
-        return self._socket is not None
+        return self._peer.connected
 
     def open(self) -> None:
         """Get ready for the first connection. Raises BadInput where the path cannot serve."""
-        self.endpoint.open()
-        self._await()
+        self._peer.endpoint.open()
+        self._peer.await_connection(self._begin)
 
     def close(self) -> None:
         """Give back everything."""
         self._closed = True
         # First: a VMM that reconnects at once must not end up in the queue of a listener that goes too.
-        self.endpoint.close()
-        if self.connected:
-            self.lose("closed by the back end, which ends")
+        self._peer.endpoint.close()
+        self.lose("closed by the back end, which ends")
+        self._peer.drop()
         self.device.close()
 
     def catch_up(self) -> None:
@@ -107,45 +97,24 @@ class Connection:
 
     def lose(self, why: str) -> None:
         """End the connection from this side or because the other did, and wait for the next."""
-        if self._socket is None or self._receiver is None:
+        if not self.connected:
             return
         self._note(Event.LOST, why)
-        self._loop.unwatch(self._socket.fileno())
-        self._receiver.close()
-        self._socket.close()
-        self._socket = self._receiver = None
+        self._peer.drop()
         if self._held:
             self._held.close()
             self._held = None
         self.device.close()
-        self.endpoint.last_attempt = f"the last connection was {why}"
+        self._peer.endpoint.last_attempt = f"the last connection was {why}"
         if not self._closed:
-            self._await()
+            self._peer.await_connection(self._begin)
 
-    def _await(self) -> None:
-        listener = self.endpoint.fileno()
-        if listener is None:
-            self._loop.later(0, self._attempt)
-        else:
-            self._loop.watch(listener, lambda _: self._attempt())
-
-    def _attempt(self) -> None:
-        if self._closed:
-            return
-        listener = self.endpoint.fileno()
-        connection = self.endpoint.attempt()
-        if connection is None:
-            if listener is None:
-                self._loop.later(RETRY, self._attempt)
-            return
-        if listener is not None:
-            self._loop.unwatch(listener)
-        self._socket, self._receiver = connection, Receiver(connection)
+    def _begin(self) -> None:
         self.count += 1
         self.device.close()
         self.device = self._new_device()
         self._note(Event.CONNECTED)
-        self._loop.watch(connection.fileno(), lambda _: self._guard(self._read))
+        self._peer.watch(lambda: self._guard(self._read))
 
     def _note(self, event: Event, text: str | None = None) -> None:
         self.log.add(lambda number: Entry(number, time.monotonic(), self.count, event, args=text))
@@ -164,10 +133,7 @@ class Connection:
         if self._held:
             # While a message is delayed only hang-ups are watched for.
             raise ConnectionLost("closed")
-        for _ in range(_BATCH):
-            message = self._receiver.next() if self._receiver else None
-            if message is None:
-                return
+        for message in self._peer.messages():
             self._receive(message)
             if self._held:
                 return
@@ -219,15 +185,13 @@ class Connection:
                 self.lose(f"closed by the back end: {fault}")
 
     def _hold(self, seconds: float, message: Message, payload: Payload, entry: Entry) -> None:
-        assert self._socket is not None
-        descriptor = self._socket.fileno()
         self._held = message
-        self._loop.change(descriptor, 0)
+        self._peer.listen(False)
 
         def release() -> None:
             if self._held is message:
                 self._held = None
-                self._loop.change(descriptor, READABLE)
+                self._peer.listen(True)
                 self._guard(lambda: self._handle(message, payload, entry))
 
         self._loop.later(seconds, release)
@@ -264,6 +228,6 @@ class Connection:
             self.report(f"the VMM asked for a reply to {entry.name} without having negotiated REPLY_ACK")
 
     def _send(self, answer: Message, entry: Entry) -> None:
-        if self._socket is not None:
-            send(self._socket, answer)
+        if self.connected:
+            self._peer.send(answer)
             entry.seconds = time.monotonic() - entry.time

@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import struct
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar, Self
-
-_U64 = struct.Struct("=Q")
-_STATE = struct.Struct("=II")
-_ADDRESS = struct.Struct("=IIQQQQ")
-_REGION = struct.Struct("=QQQQ")
-_TABLE = struct.Struct("=II")
-_LOG = struct.Struct("=QQ")
-_TRANSFER = struct.Struct("=II")
 
 
 class Malformed(ValueError):
     """A message whose bytes do not follow the protocol. The text completes "the VMM sent ..."."""
-
-
-def _exact(layout: struct.Struct, body: bytes) -> tuple[int, ...]:
-    if len(body) != layout.size:
-        raise Malformed(f"a body of {len(body)} bytes where {layout.size} belong")
-    return layout.unpack(body)
 
 
 class Payload(ABC):
@@ -51,36 +37,38 @@ class Payload(ABC):
         return None
 
 
+class Numbers(Payload):
+    """A body of numbers alone: LAYOUT has one for each field, in their order. Base of dataclasses."""
+
+    __slots__ = ()
+    LAYOUT: ClassVar[struct.Struct]
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        """Read it from the wire. Raises Malformed."""
+        if len(body) != cls.LAYOUT.size:
+            raise Malformed(f"a body of {len(body)} bytes where {cls.LAYOUT.size} belong")
+        return cls(*cls.LAYOUT.unpack(body))
+
+    def encode(self) -> bytes:
+        """Its bytes on the wire."""
+        return self.LAYOUT.pack(*(getattr(self, field.name) for field in fields(self)))  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True, slots=True)
-class Empty(Payload):
+class Empty(Numbers):
     """No body."""
 
-    @classmethod
-    def decode(cls, body: bytes) -> Self:
-        """Read it from the wire."""
-        if body:
-            raise Malformed(f"a body of {len(body)} bytes where none belongs")
-        return cls()
-
-    def encode(self) -> bytes:
-        """Its bytes on the wire."""
-        return b""
+    LAYOUT = struct.Struct("")
 
 
 @dataclass(frozen=True, slots=True)
-class U64(Payload):
+class U64(Numbers):
     """u64: feature masks, counts, and acknowledgements (0 is success)."""
 
+    LAYOUT = struct.Struct("=Q")
+
     number: int
-
-    @classmethod
-    def decode(cls, body: bytes) -> Self:
-        """Read it from the wire."""
-        return cls(*_exact(_U64, body))
-
-    def encode(self) -> bytes:
-        """Its bytes on the wire."""
-        return _U64.pack(self.number)
 
     @property
     def value(self) -> int:
@@ -89,25 +77,24 @@ class U64(Payload):
 
 
 @dataclass(frozen=True, slots=True)
-class VringState(Payload):
-    """u32 index, u32 num: a ring's size, base index or enable flag."""
+class OfRing(Numbers):
+    """A body that begins with the index of a vring."""
 
     index: int
-    num: int
-
-    @classmethod
-    def decode(cls, body: bytes) -> Self:
-        """Read it from the wire."""
-        return cls(*_exact(_STATE, body))
-
-    def encode(self) -> bytes:
-        """Its bytes on the wire."""
-        return _STATE.pack(self.index, self.num)
 
     @property
     def ring(self) -> int:
         """The vring."""
         return self.index
+
+
+@dataclass(frozen=True, slots=True)
+class VringState(OfRing):
+    """u32 index, u32 num: a ring's size, base index or enable flag."""
+
+    LAYOUT = struct.Struct("=II")
+
+    num: int
 
     @property
     def value(self) -> int:
@@ -116,62 +103,44 @@ class VringState(Payload):
 
 
 @dataclass(frozen=True, slots=True)
-class VringAddress(Payload):
+class VringAddress(OfRing):
     """u32 index, u32 flags, then u64 descriptor, used, available (user addresses) and log (guest address).
 
     Flag bit 0 (VHOST_VRING_F_LOG) asks for the used ring's writes to be logged.
     """
 
+    LAYOUT = struct.Struct("=IIQQQQ")
     LOG: ClassVar[int] = 1
 
-    index: int
     flags: int
     descriptor: int
     used: int
     available: int
     log: int
 
-    @classmethod
-    def decode(cls, body: bytes) -> Self:
-        """Read it from the wire."""
-        return cls(*_exact(_ADDRESS, body))
-
-    def encode(self) -> bytes:
-        """Its bytes on the wire."""
-        return _ADDRESS.pack(self.index, self.flags, self.descriptor, self.used, self.available, self.log)
-
-    @property
-    def ring(self) -> int:
-        """The vring."""
-        return self.index
-
 
 @dataclass(frozen=True, slots=True)
-class VringFile(Payload):
+class VringFile(OfRing):
     """u64: bits 0-7 the vring, bit 8 set when no descriptor comes with the message."""
 
-    index: int
     absent: bool = False
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
-        """Read it from the wire."""
-        (number,) = _exact(_U64, body)
+        """Read it from the wire. Raises Malformed."""
+        number = U64.decode(body).number
         return cls(number & 0xFF, bool(number & 0x100))
 
     def encode(self) -> bytes:
         """Its bytes on the wire."""
-        return _U64.pack(self.index | (0x100 if self.absent else 0))
-
-    @property
-    def ring(self) -> int:
-        """The vring."""
-        return self.index
+        return U64(self.index | (0x100 if self.absent else 0)).encode()
 
 
 @dataclass(frozen=True, slots=True)
-class RegionDescription:
+class RegionDescription(Numbers):
     """u64 guest address, size in bytes, user address (the VMM's), offset in the mapped file."""
+
+    LAYOUT = struct.Struct("=QQQQ")
 
     guest: int
     size: int
@@ -186,77 +155,66 @@ class RegionDescription:
 class MemoryTable(Payload):
     """u32 number of regions, u32 padding, then the regions; one descriptor each in the ancillary data."""
 
+    COUNT: ClassVar[struct.Struct] = struct.Struct("=II")
+
     regions: tuple[RegionDescription, ...]
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
-        """Read it from the wire."""
-        count = _TABLE.unpack_from(body)[0] if len(body) >= _TABLE.size else 0
-        if len(body) != _TABLE.size + count * _REGION.size:
+        """Read it from the wire. Raises Malformed."""
+        head, each = cls.COUNT.size, RegionDescription.LAYOUT.size
+        count = cls.COUNT.unpack_from(body)[0] if len(body) >= head else 0
+        if len(body) != head + count * each:
             raise Malformed(f"a body of {len(body)} bytes for a table of {count} memory regions")
-        return cls(tuple(RegionDescription(*each) for each in _REGION.iter_unpack(body[_TABLE.size :])))
+        return cls(
+            tuple(RegionDescription.decode(body[at : at + each]) for at in range(head, len(body), each))
+        )
 
     def encode(self) -> bytes:
         """Its bytes on the wire."""
-        regions = (_REGION.pack(each.guest, each.size, each.user, each.offset) for each in self.regions)
-        return _TABLE.pack(len(self.regions), 0) + b"".join(regions)
+        return self.COUNT.pack(len(self.regions), 0) + b"".join(each.encode() for each in self.regions)
 
 
 @dataclass(frozen=True, slots=True)
 class SingleRegion(Payload):
     """u64 padding, then one region."""
 
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("=8x32s")
+
     region: RegionDescription
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
-        """Read it from the wire."""
-        expected = _U64.size + _REGION.size
-        if len(body) != expected:
-            raise Malformed(f"a body of {len(body)} bytes where {expected} belong")
-        return cls(RegionDescription(*_REGION.unpack(body[_U64.size :])))
+        """Read it from the wire. Raises Malformed."""
+        if len(body) != cls.LAYOUT.size:
+            raise Malformed(f"a body of {len(body)} bytes where {cls.LAYOUT.size} belong")
+        return cls(RegionDescription.decode(*cls.LAYOUT.unpack(body)))
 
     def encode(self) -> bytes:
         """Its bytes on the wire."""
-        each = self.region
-        return _U64.pack(0) + _REGION.pack(each.guest, each.size, each.user, each.offset)
+        return self.LAYOUT.pack(self.region.encode())
 
 
 @dataclass(frozen=True, slots=True)
-class LogArea(Payload):
+class LogArea(Numbers):
     """u64 size in bytes, u64 offset in the log's file."""
+
+    LAYOUT = struct.Struct("=QQ")
 
     size: int
     offset: int
 
-    @classmethod
-    def decode(cls, body: bytes) -> Self:
-        """Read it from the wire."""
-        return cls(*_exact(_LOG, body))
-
-    def encode(self) -> bytes:
-        """Its bytes on the wire."""
-        return _LOG.pack(self.size, self.offset)
-
 
 @dataclass(frozen=True, slots=True)
-class StateTransfer(Payload):
+class StateTransfer(Numbers):
     """u32 direction (0 save, 1 load), u32 phase (0 stopped)."""
 
+    LAYOUT = struct.Struct("=II")
     SAVE: ClassVar[int] = 0
     LOAD: ClassVar[int] = 1
 
     direction: int
     phase: int
-
-    @classmethod
-    def decode(cls, body: bytes) -> Self:
-        """Read it from the wire."""
-        return cls(*_exact(_TRANSFER, body))
-
-    def encode(self) -> bytes:
-        """Its bytes on the wire."""
-        return _TRANSFER.pack(self.direction, self.phase)
 
     @property
     def value(self) -> int:

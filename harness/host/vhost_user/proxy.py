@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -11,38 +10,16 @@ from typing import Self, TypeVar
 
 from harness.deadline import Deadline
 from harness.errors import HarnessError
-from harness.host.vhost_user.connection import RETRY
 from harness.host.vhost_user.endpoints import Endpoint, Listen
 from harness.host.vhost_user.log import Entry, Event, MessageLog, Sender
 from harness.host.vhost_user.loop import Loop
 from harness.host.vhost_user.messages import Kind, decode, kind_of, replies
 from harness.host.vhost_user.payloads import U64, Malformed, Opaque, Payload, VringState
+from harness.host.vhost_user.peer import Peer
 from harness.host.vhost_user.rules import Rule, Verdict
-from harness.host.vhost_user.wire import ConnectionLost, Message, Receiver, acknowledgement, send
+from harness.host.vhost_user.wire import ConnectionLost, Message, acknowledgement
 
 T = TypeVar("T")
-
-_BATCH = 64
-
-
-class _Side:
-    """One of the two connections: where it comes from, and the socket while there is one."""
-
-    def __init__(self, endpoint: Endpoint, sender: Sender) -> None:
-        self.endpoint = endpoint
-        self.sender = sender
-        self.socket: socket.socket | None = None
-        self.receiver: Receiver | None = None
-
-    def take(self, connection: socket.socket) -> None:
-        self.socket, self.receiver = connection, Receiver(connection)
-
-    def drop(self) -> None:
-        if self.receiver:
-            self.receiver.close()
-        if self.socket:
-            self.socket.close()
-        self.socket = self.receiver = None
 
 
 class Proxy:
@@ -56,10 +33,6 @@ class Proxy:
     """
 
     def __init__(self, vmm: Endpoint, backend: Endpoint, rules: Iterable[Rule] = ()) -> None:
-        self._vmm = _Side(vmm, Sender.VMM)
-        self._backend = _Side(backend, Sender.BACKEND)
-        sides = (self._backend, self._vmm)
-        self._order = sorted(sides, key=lambda side: not isinstance(side.endpoint, Listen))
         self.rules = list(rules)
         self.connections = 0
         """How often both sides were connected; the present connection's number."""
@@ -67,9 +40,12 @@ class Proxy:
         self._late: list[Message] = []
         self._asked: dict[int, Entry] = {}
         self._loop = Loop(f"vhost-user proxy {vmm.path.name}", self._end)
+        self._vmm, self._backend = Peer(vmm, self._loop), Peer(backend, self._loop)
+        sides = {Sender.BACKEND: self._backend, Sender.VMM: self._vmm}
+        self._sides = dict(sorted(sides.items(), key=lambda side: not isinstance(side[1].endpoint, Listen)))
         self.log = MessageLog(self._loop.changed)
         try:
-            for side in self._order:
+            for side in self._sides.values():
                 side.endpoint.open()
         except BaseException:
             self._loop.stop()
@@ -81,7 +57,7 @@ class Proxy:
     @property
     def connected(self) -> bool:
         """Whether both sides are connected."""
-        return self._vmm.socket is not None and self._backend.socket is not None
+        return self._vmm.connected and self._backend.connected
 
     def wait(self, reason: str, predicate: Callable[[Proxy], T], *, within: float | Deadline) -> T:
         """Wait until `predicate(self)` answers something true, and return that. Raises DeadlineExceeded."""
@@ -93,7 +69,7 @@ class Proxy:
         with self._loop.changed:
             while handled < len(self.log) and self.connected:
                 handled = len(self.log)
-                self._read(self._vmm, self._from_vmm)
+                self._read(Sender.VMM)
             self._loop.changed.notify_all()
 
     def mark(self) -> int:
@@ -105,8 +81,8 @@ class Proxy:
         with self._loop.changed:
             last = self.log.entries()[-1:]
             sides = (
-                f"{side.sender.value} {'connected' if side.socket else side.endpoint.last_attempt}"
-                for side in self._order
+                f"{name.value} {'connected' if side.connected else side.endpoint.last_attempt}"
+                for name, side in self._sides.items()
             )
             return f"{'; '.join(sides)}; last message {last[0] if last else 'none'}"
 
@@ -133,58 +109,33 @@ class Proxy:
 
     def _await(self) -> None:
         """Wait for whichever side is missing first."""
-        side = next((each for each in self._order if each.socket is None), None)
-        if side is None:
-            self.connections += 1
-            self._note(Event.CONNECTED)
-            self._watch(self._vmm, self._from_vmm)
-            return
-        listener = side.endpoint.fileno()
-        if listener is None:
-            self._loop.later(0, lambda: self._attempt(side))
-        else:
-            self._loop.watch(listener, lambda _: self._attempt(side))
+        for side in self._sides.values():
+            if not side.connected:
+                side.await_connection(partial(self._begin, side))
+                return
+        self.connections += 1
+        self._note(Event.CONNECTED)
+        self._vmm.watch(partial(self._read, Sender.VMM))
 
-    def _attempt(self, side: _Side) -> None:
-        if self._closed or side.socket:
-            return
-        listener = side.endpoint.fileno()
-        connection = side.endpoint.attempt()
-        if connection is None:
-            if listener is None:
-                self._loop.later(RETRY, lambda: self._attempt(side))
-            return
-        if listener is not None:
-            self._loop.unwatch(listener)
-        side.take(connection)
+    def _begin(self, side: Peer) -> None:
         if side is self._backend:
-            self._watch(side, self._from_backend)
+            side.watch(partial(self._read, Sender.BACKEND))
         self._await()
 
-    def _watch(self, side: _Side, handle: Callable[[Message], None]) -> None:
-        assert side.socket is not None
-        self._loop.watch(side.socket.fileno(), lambda _: self._read(side, handle))
-
-    def _read(self, side: _Side, handle: Callable[[Message], None]) -> None:
+    def _read(self, sender: Sender) -> None:
+        handle = self._from_vmm if sender is Sender.VMM else self._from_backend
         try:
-            for _ in range(_BATCH):
-                message = side.receiver.next() if side.receiver else None
-                if message is None:
-                    return
+            for message in self._sides[sender].messages():
                 try:
                     handle(message)
                 finally:
                     message.close()
         except (ConnectionLost, Malformed) as error:
-            self._lose(f"{error}, noticed on the side of the {side.sender.value}")
+            self._lose(f"{error}, noticed on the side of the {sender.value}")
 
     def _lose(self, why: str) -> None:
         self._note(Event.LOST, why)
-        for side in self._order:
-            if side.socket:
-                self._loop.unwatch(side.socket.fileno())
-            elif (listener := side.endpoint.fileno()) is not None:
-                self._loop.unwatch(listener)
+        for side in self._sides.values():
             side.drop()
             side.endpoint.last_attempt = f"not connected since the last connection ended ({why})"
         self._forget()
@@ -194,11 +145,9 @@ class Proxy:
     def _end(self) -> None:
         self._closed = True
         # Listeners first: who reconnects at once must not end up in the queue of one that goes too.
-        for side in self._order:
+        for side in self._sides.values():
             side.endpoint.close()
-        for side in self._order:
-            if side.socket:
-                self._loop.unwatch(side.socket.fileno())
+        for side in self._sides.values():
             side.drop()
         self._forget()
 
@@ -246,8 +195,8 @@ class Proxy:
     def _execute(self, verdict: Verdict, message: Message, entry: Entry) -> None:
         if verdict.forward is not None:
             self._pass_instead(verdict.forward)
-        elif (entry.need_reply or replies(message.kind)) and self._vmm.socket:
-            send(self._vmm.socket, acknowledgement(message.kind, verdict.answer))
+        elif (entry.need_reply or replies(message.kind)) and self._vmm.connected:
+            self._vmm.send(acknowledgement(message.kind, verdict.answer))
             entry.reply = verdict.answer
         entry.seconds = time.monotonic() - entry.time
         for delay, extra in verdict.extra:
@@ -275,21 +224,19 @@ class Proxy:
         self._pass(message)
 
     def _pass(self, message: Message) -> None:
-        if self._backend.socket is None:
-            return
         try:
-            send(self._backend.socket, message)
+            self._backend.send(message)
         except ConnectionLost as error:
             raise ConnectionLost(f"{error} on the back end's side") from None
 
     def _from_backend(self, message: Message) -> None:
-        if self._vmm.socket is None:
+        if not self._vmm.connected:
             raise ConnectionLost("it spoke before it was asked")
         payload = _reply_payload(message)
         self._record(message, Sender.BACKEND, payload)
         if asked := self._asked.pop(message.kind, None):
             asked.reply = payload.value
-        send(self._vmm.socket, message)
+        self._vmm.send(message)
 
 
 def _request_payload(message: Message) -> Payload:

@@ -52,7 +52,7 @@ def test_a_body_of_another_length_is_malformed(kind: Kind, payload: Payload, wir
 
 
 def test_an_empty_message_with_a_body_is_malformed() -> None:
-    with pytest.raises(Malformed, match="GET_FEATURES with a body of 1 bytes where none belongs"):
+    with pytest.raises(Malformed, match="GET_FEATURES with a body of 1 bytes where 0 belong"):
         decode(Kind.GET_FEATURES, b"\0")
 
 
