@@ -1,29 +1,20 @@
 """The control queue as such: order, acks, and commands that a device does not know."""
 
-import struct
-
 import pytest
 
-from harness.guest.probe.net import HASH_CONFIG, RSS_CONFIG, VQ_PAIRS_SET, Ack, Class, VirtioNet
+from harness.guest.probe.net import HASH_CONFIG, RSS_CONFIG, Ack, Class, VirtioNet, pairs_set
 from harness.host.flows import flows
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
 
 pytestmark = pytest.mark.backends("tap", "vhost-user")
 
-MQ_SET = bytes([Class.MQ, VQ_PAIRS_SET])
-
-
-def count(pairs: int) -> bytes:
-    """virtqueue_pairs as it goes over the wire."""
-    return struct.pack("<H", pairs)
-
 
 @pytest.mark.parametrize("pairs", [2, 99], ids=["accepted", "refused"])
 @requirement("NET-MQ-18")
 def test_each_command_is_used_once_with_its_ack(nic: Nic, net: VirtioNet, pairs: int) -> None:
     """One used entry for each command, one byte written, and that byte is an ack."""
-    answer = net.control([MQ_SET, count(pairs)])
+    answer = net.control(pairs_set(pairs))
     assert answer.ack in (Ack.OK, Ack.ERR)
     assert answer.written == 1
     assert net.queues[net.control_index].outstanding == 0
@@ -33,7 +24,7 @@ def test_each_command_is_used_once_with_its_ack(nic: Nic, net: VirtioNet, pairs:
 def test_commands_of_one_kick_are_done_in_order(nic: Nic, net: VirtioNet) -> None:
     """Three VQ_PAIRS_SET behind a single doorbell are each acknowledged, and the last one stands."""
     for pairs in (2, 4, 3):
-        net.post_control([MQ_SET, count(pairs)])
+        net.post_control(pairs_set(pairs))
     assert [answer.ack for answer in net.kick_control(3)] == [Ack.OK, Ack.OK, Ack.OK]
     assert nic.host().pairs == {0, 1, 2}
     landed = nic.receive(flows(64))
@@ -56,8 +47,8 @@ def test_the_same_count_again_changes_nothing(nic: Nic) -> None:
 UNKNOWN = {
     "RSS_CONFIG": (bytes([Class.MQ, RSS_CONFIG]), bytes(60)),
     "HASH_CONFIG": (bytes([Class.MQ, HASH_CONFIG]), bytes(48)),
-    "unknown-MQ-command": (bytes([Class.MQ, 7]), count(3)),
-    "unknown-class": (bytes([0x77, 0]), count(3)),
+    "unknown-MQ-command": (bytes([Class.MQ, 7]), bytes([3, 0])),
+    "unknown-class": (bytes([0x77, 0]), bytes([3, 0])),
 }
 
 

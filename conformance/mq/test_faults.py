@@ -5,12 +5,11 @@ what the driver believes; that is quality of implementation. QEMU aborts.
 """
 
 import errno
-import struct
 from typing import NamedTuple
 
 import pytest
 
-from harness.guest.probe.net import VQ_PAIRS_SET, Ack, Class, VirtioNet
+from harness.guest.probe.net import Ack, VirtioNet, pairs_set
 from harness.host.syscalls import ATTACH, DETACH, Condition, Supervisor, delay, fail
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
@@ -88,7 +87,7 @@ def test_slow_command_does_not_outlive_a_reset(nic: Nic, net: VirtioNet, supervi
     """On a slow kernel a reset overtakes a command: when all has settled, the next driver has one pair."""
     for _ in range(5):
         with supervisor.inject(delay(SLOWNESS, ATTACH)):
-            net.post_control([bytes([Class.MQ, VQ_PAIRS_SET]), struct.pack("<H", 4)])
+            net.post_control(pairs_set(4))
             net.publish_and_reset()
             net.start()
             supervisor.await_quiet(4 * SLOWNESS)
@@ -102,7 +101,7 @@ def test_no_ack_comes_after_a_reset(net: VirtioNet, supervisor: Supervisor) -> N
     """On a slow kernel a reset overtakes a command: once status 0 is read, its buffer is the driver's again."""
     with supervisor.inject(delay(SLOWNESS, ATTACH)):
         for _ in range(5):
-            ack = net.post_control([bytes([Class.MQ, VQ_PAIRS_SET]), struct.pack("<H", 4)])
+            ack = net.post_control(pairs_set(4))
             net.publish_and_reset()
             at_reset = net.bus.memory.read(ack, 1)
             supervisor.await_quiet(4 * SLOWNESS)
@@ -117,7 +116,7 @@ def test_command_behind_an_overtaken_one_is_answered(
 ) -> None:
     """On a slow kernel a reset overtakes a command: the next driver's first command is heard all the same."""
     with supervisor.inject(delay(SLOWNESS, ATTACH)):
-        net.post_control([bytes([Class.MQ, VQ_PAIRS_SET]), struct.pack("<H", 4)])
+        net.post_control(pairs_set(4))
         net.publish_and_reset()
         net.start()
         assert net.set_pairs(2) in (Ack.OK, Ack.ERR)

@@ -1,12 +1,10 @@
 """Feature negotiation decides what VQ_PAIRS_SET may do, anew after each reset."""
 
-import struct
-
 import pytest
 
 from harness.guest.probe.device import Status
 from harness.guest.probe.features import CONTROL, MULTIQUEUE, PLAIN, Feature
-from harness.guest.probe.net import VQ_PAIRS_SET, Ack, Class, VirtioNet
+from harness.guest.probe.net import Ack, VirtioNet, pairs_set
 from harness.host.flows import flows
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
@@ -67,10 +65,10 @@ def test_negotiation_can_be_repeated(nic: Nic, net: VirtioNet) -> None:
 def test_nothing_answers_without_a_control_queue(nic_cold: Nic, net: VirtioNet) -> None:
     """With CTRL_VQ not accepted, a command on the index where the control queue would be is not carried out."""
     net.start(CONTROL)
-    assert net.control([bytes([Class.MQ, VQ_PAIRS_SET]), struct.pack("<H", 2)]).ack is Ack.ERR
+    assert net.control(pairs_set(2)).ack is Ack.ERR
     net.start(PLAIN, extra_queues=[2])
     net.control_index = 2
-    answer = net.control([bytes([Class.MQ, VQ_PAIRS_SET]), struct.pack("<H", 2)])
+    answer = net.control(pairs_set(2))
     assert answer.ack is not Ack.OK
     assert nic_cold.host().pairs == {0}
 

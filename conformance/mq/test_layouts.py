@@ -1,19 +1,17 @@
 """How a command is cut into descriptors is the driver's business (virtio 1.2, 2.7.4.1)."""
 
-import struct
 from typing import NamedTuple
 
 import pytest
 
 from harness.guest.probe.device import Status
-from harness.guest.probe.net import UNTOUCHED, VQ_PAIRS_SET, Ack, Class, VirtioNet
+from harness.guest.probe.net import UNTOUCHED, Ack, VirtioNet, pairs_set
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
 
 pytestmark = pytest.mark.backends("tap", "vhost-user")
 
-HEADER = bytes([Class.MQ, VQ_PAIRS_SET])
-THREE = struct.pack("<H", 3)
+HEADER, THREE = pairs_set(3)
 WHOLE = HEADER + THREE
 
 

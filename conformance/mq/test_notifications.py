@@ -1,14 +1,12 @@
 """Notifications: which interrupt the device sends, judged by masked vectors and their pending bits."""
 
-import struct
-
 import pytest
 
 from harness.deadline import wait_until
 from harness.guest.probe.device import NO_VECTOR, Status
 from harness.guest.probe.features import MULTIQUEUE
 from harness.guest.probe.msix import PendingVectors, has_vectors
-from harness.guest.probe.net import VQ_PAIRS_SET, Ack, Class, VirtioNet
+from harness.guest.probe.net import Ack, VirtioNet, pairs_set
 from harness.host.flows import flows
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
@@ -91,7 +89,7 @@ def test_device_that_needs_a_reset_says_so(nic_cold: Nic, net: VirtioNet) -> Non
     """A device that sets DEVICE_NEEDS_RESET while it runs sends a configuration change notification."""
     vectors, _ = started_with_vectors(net)
     assert CONFIG_VECTOR not in vectors.pending()
-    answer = net.control([bytes([Class.MQ, VQ_PAIRS_SET]), struct.pack("<H", 2)], [])
+    answer = net.control(pairs_set(2), [])
     if not answer.status & Status.NEEDS_RESET:
         pytest.skip("this device does not ask for a reset over a command without a place for the ack")
     assert CONFIG_VECTOR in vectors.pending()

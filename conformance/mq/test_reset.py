@@ -1,12 +1,10 @@
 """A device reset ends multiqueue: the next driver starts with one pair, whatever the last one had."""
 
-import struct
-
 import pytest
 
 from harness.guest.probe.device import Status
 from harness.guest.probe.features import CONTROL, MULTIQUEUE, PLAIN
-from harness.guest.probe.net import UNTOUCHED, VQ_PAIRS_SET, Ack, Class, VirtioNet
+from harness.guest.probe.net import UNTOUCHED, Ack, VirtioNet, pairs_set
 from harness.host.flows import flows
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
@@ -90,7 +88,7 @@ def test_reset_with_a_command_in_flight(nic: Nic, net: VirtioNet) -> None:
     Whether the command is overtaken is a race here; test_faults.py slows the kernel down, and judges what it leaves.
     """
     for _ in range(50):
-        ack = net.post_control([bytes([Class.MQ, VQ_PAIRS_SET]), struct.pack("<H", 4)])
+        ack = net.post_control(pairs_set(4))
         net.publish_and_reset()
         assert net.bus.memory.read(ack, 1)[0] in (UNTOUCHED, Ack.OK, Ack.ERR)
         net.start()

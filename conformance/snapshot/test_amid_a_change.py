@@ -1,10 +1,8 @@
 """The VM is saved while a VQ_PAIRS_SET is under way: the driver is answered after the restore, and told the truth."""
 
-import struct
-
 import pytest
 
-from harness.guest.probe.net import VQ_PAIRS_SET, Ack, Class, VirtioNet
+from harness.guest.probe.net import Ack, VirtioNet, pairs_set
 from harness.host.syscalls import ATTACH, DETACH, Trace, delay
 from harness.lifecycle import check, migrate, restore, save
 from harness.register.mark import requirement
@@ -27,7 +25,7 @@ def nic(testbed: Testbed, driver: str, backend: str) -> Nic:
 
 def ask(net: VirtioNet, pairs: int) -> None:
     """Send VQ_PAIRS_SET and do not wait for its answer."""
-    net.post_control([bytes([Class.MQ, VQ_PAIRS_SET]), struct.pack("<H", pairs)])
+    net.post_control(pairs_set(pairs))
     net.ring_control()
 
 

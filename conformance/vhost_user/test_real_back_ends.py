@@ -8,6 +8,7 @@ from harness.deadline import wait_until
 from harness.guest.driver import Ledger
 from harness.host.flows import flows
 from harness.host.real_backends.dpdk import DpdkBackend
+from harness.mac import mac_bytes
 from harness.record.landed import Landed
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
@@ -23,7 +24,7 @@ every_count = pytest.mark.parametrize("pairs", [1, 2, 3, 4])
 def echoed(nic: Nic, pair: int) -> Landed:
     """Let the guest send frames on a pair to a back end that sends them back on the same; where they came."""
     ledger = Ledger()
-    source = bytes.fromhex(nic.config.mac.replace(":", ""))
+    source = mac_bytes(nic.config.mac)
 
     def send(batch: Sequence[bytes]) -> None:
         nic.driver.transmit(pair, batch)

@@ -18,6 +18,7 @@ from harness.host.flows import Flow, flows
 from harness.host.real_backends.testpmd import Testpmd
 from harness.host.vhost_user.rates import turnarounds
 from harness.host.vhost_user_backend import VhostUser
+from harness.mac import mac_bytes
 from harness.scratch import Scratch
 from harness.testbed.nic import Nic
 from harness.testbed.testbed import NicPlan, Testbed
@@ -66,7 +67,7 @@ def _started(bed: Testbed, backend: str) -> Nic:
 
 
 def _frames(nic: Nic, which: Sequence[Flow], count: int) -> list[bytes]:
-    source = bytes.fromhex(nic.config.mac.replace(":", ""))
+    source = mac_bytes(nic.config.mac)
     return [which[number % len(which)].reply(source, number) for number in range(count)]
 
 

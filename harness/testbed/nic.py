@@ -14,6 +14,7 @@ from harness.guest.driver import GuestDriver, Ledger
 from harness.host.backend import HostView, NetworkBackend
 from harness.host.flood import Flood
 from harness.host.flows import UNCOUNTED, Flow, addresses, identified
+from harness.mac import mac_bytes
 from harness.record.journal import Journal
 from harness.record.landed import Landed
 from harness.record.results import PairRow
@@ -114,7 +115,7 @@ class Nic:
         return landed
 
     def _frames(self, flows: Sequence[Flow], copies: int) -> list[bytes]:
-        destination = bytes.fromhex(self.config.mac.replace(":", ""))
+        destination = mac_bytes(self.config.mac)
         identities = self._ledger.open(len(flows) * copies)
         frames = [flows[i % len(flows)].frame(destination, identity) for i, identity in enumerate(identities)]
         self.sent.append((time.time(), frames))
@@ -123,7 +124,7 @@ class Nic:
     @contextmanager
     def flooded(self, flows: Sequence[Flow]) -> Iterator[None]:
         """Send frames of these flows without pause while the block runs. They are not accounted for one by one."""
-        destination = bytes.fromhex(self.config.mac.replace(":", ""))
+        destination = mac_bytes(self.config.mac)
         frames = [flow.frame(destination, UNCOUNTED) for flow in flows]
         with Flood(self.backend.inject, frames):
             yield
@@ -134,7 +135,7 @@ class Nic:
         `by_pair` counts them under that pair: the wire does not tell where a frame came from.
         """
         identities = self._ledger.open(len(flows))
-        source = bytes.fromhex(self.config.mac.replace(":", ""))
+        source = mac_bytes(self.config.mac)
         frames = [flow.reply(source, identity) for flow, identity in zip(flows, identities, strict=True)]
         self.backend.capture()
         returned = self.driver.transmit(pair, frames)

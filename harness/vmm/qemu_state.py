@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import VmmError
+from harness.mac import mac_bytes
 
 STATE_FILE = "state"
 """Of a snapshot folder: the migration stream."""
@@ -63,7 +64,7 @@ class NicState:
 
     def __init__(self, snapshot: Path, mac: str) -> None:
         self._path = snapshot / STATE_FILE
-        self._mac = bytes.fromhex(mac.replace(":", ""))
+        self._mac = mac_bytes(mac)
 
     def read(self) -> dict[str, Any]:
         """Its 16-bit numbers (big-endian), at every offset."""

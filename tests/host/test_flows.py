@@ -16,6 +16,7 @@ from harness.host.flows import (
     identified,
     read_stamp,
 )
+from harness.mac import mac_bytes
 
 GUEST = bytes.fromhex("020000000100")
 
@@ -43,7 +44,7 @@ def test_frame_carries_its_stamp(identity: int) -> None:
     frame = flows(3)[2].frame(GUEST, identity, b"more")
     assert read_stamp(frame[STAMP_OFFSET : STAMP_OFFSET + STAMP_LENGTH]) == identity
     assert frame.endswith(b"more")
-    assert frame[:12] == GUEST + bytes.fromhex(HOST_MAC.replace(":", ""))
+    assert frame[:12] == GUEST + mac_bytes(HOST_MAC)
 
 
 @pytest.mark.parametrize("back", [False, True], ids=["to-the-guest", "from-the-guest"])
@@ -53,7 +54,7 @@ def test_headers_are_sound(back: bool) -> None:
     assert len(frame) == FRAME_HEADERS + STAMP_LENGTH
     assert checksum(frame[14:34]) == 0xFFFF
     assert struct.unpack(">HH", frame[16:18] + frame[38:40]) == (20 + 8 + STAMP_LENGTH, 8 + STAMP_LENGTH)
-    assert frame[6:12] == (GUEST if back else bytes.fromhex(HOST_MAC.replace(":", "")))
+    assert frame[6:12] == (GUEST if back else mac_bytes(HOST_MAC))
 
 
 def test_reply_swaps_addresses_and_ports() -> None:

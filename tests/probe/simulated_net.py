@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from harness.guest.probe.bus import Memory
 from harness.guest.probe.device import Common, Status
 from harness.guest.probe.features import MULTIQUEUE, Feature
+from harness.mac import mac_bytes
 from tests.probe.device_queue import Chain, DeviceQueue
 from tests.probe.machine import PciFunction
 
@@ -70,7 +71,7 @@ class SimulatedNet:
         self.memory: Memory
         self.transmitted: list[tuple[int, bytes]] = []
         self.doorbells: list[int] = []
-        self._config = bytes.fromhex(mac.replace(":", "")) + struct.pack("<HH", 1, pairs)
+        self._config = mac_bytes(mac) + struct.pack("<HH", 1, pairs)
         self._reset()
 
     def _reset(self) -> None:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import struct
-
 import pytest
 
 from harness.errors import GuestError
 from harness.guest.probe.device import Status
 from harness.guest.probe.driver import ProbeDriver
 from harness.guest.probe.features import CONTROL
-from harness.guest.probe.net import UNTOUCHED, VQ_PAIRS_SET, Ack, Answer, Class, VirtioNet
+from harness.guest.probe.net import UNTOUCHED, Ack, Answer, VirtioNet, pairs_set
 from tests.probe.simulated_net import SimulatedNet
 
 AT_ONCE = 0.02
 """Seconds to wait for an answer that a test knows will not come."""
-
-
-def pairs_set(pairs: int) -> list[bytes]:
-    return [bytes([Class.MQ, VQ_PAIRS_SET]), struct.pack("<H", pairs)]
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
+from harness.mac import mac_bytes
+
 MAC_PREFIX = "02:6d"
 """How the MAC of a management NIC begins (locally administered); the guest knows the NIC by it."""
 
@@ -20,7 +22,7 @@ def guest_address(mac: str) -> IPv4Address:
     """The address that a management NIC with this MAC takes. ValueError for another kind of MAC."""
     if not mac.lower().startswith(MAC_PREFIX + ":"):
         raise ValueError(f"{mac} is not the MAC of a management NIC: those begin with {MAC_PREFIX}")
-    return IPv4Address(bytes.fromhex(mac.replace(":", ""))[2:])
+    return IPv4Address(mac_bytes(mac)[2:])
 
 
 def host_address(guest: IPv4Address) -> IPv4Address:

@@ -20,6 +20,7 @@ from harness.guest.probe.device import Common, Status, VirtioDevice
 from harness.guest.probe.features import MULTIQUEUE, Feature
 from harness.guest.probe.pci import Function
 from harness.guest.probe.virtqueue import Arena, Buffer, Position, Virtqueue
+from harness.mac import mac_bytes
 
 HEADER = 12
 """Bytes of struct virtio_net_hdr in front of each frame under VERSION_1 (virtio 1.2, 5.1.6)."""
@@ -89,7 +90,7 @@ def find_net(
     bus: Bus, mac: str, make: Callable[[Bus, Function], VirtioDevice] = VirtioDevice
 ) -> VirtioDevice:
     """The network device with this MAC address. Raises GuestError, naming those found, if there is none."""
-    wanted, seen = bytes.fromhex(mac.replace(":", "")), []
+    wanted, seen = mac_bytes(mac), []
     for function in pci.scan(bus):
         if not pci.is_virtio_net(pci.read_config(bus, function, 0, 4)):
             continue
@@ -99,6 +100,11 @@ def find_net(
             return device
         seen.append(f"{function} {found.hex(':')}")
     raise GuestError(f"the guest sees no virtio-net device with MAC {mac}; it sees {seen or 'none'}")
+
+
+def pairs_set(pairs: int) -> list[bytes]:
+    """What the device reads of VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET: the header, and virtqueue_pairs, any 16-bit number."""
+    return [bytes([Class.MQ, VQ_PAIRS_SET]), struct.pack("<H", pairs)]
 
 
 def _silently(what: str, pairs: int | None) -> None:
@@ -348,7 +354,7 @@ class VirtioNet:
 
     def set_pairs(self, pairs: int) -> Ack | int:
         """Send VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET (virtio 1.2, 5.1.6.5.5); its ack. Any 16-bit number is sent."""
-        return self.control([bytes([Class.MQ, VQ_PAIRS_SET]), struct.pack("<H", pairs)]).ack
+        return self.control(pairs_set(pairs)).ack
 
     # Frames
 
