@@ -1,8 +1,5 @@
 """The errors a user sees: each is one sentence that says what went wrong, where, and how to mend it."""
 
-SIGNALS = 128
-"""Exit statuses from here on mean a signal, as a shell counts them."""
-
 
 class HarnessError(Exception):
     """Base of every error raised on purpose. Its text is fit to be shown without a traceback."""
@@ -38,8 +35,3 @@ class VmmDied(VmmError):
         super().__init__(text)
         self.code = code
         self.output = output
-
-    @property
-    def orderly(self) -> bool:
-        """Whether it ended by itself with an error status: no signal, and no panic of a Rust program."""
-        return 0 < self.code < SIGNALS and "panicked" not in self.output

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import pytest
 
+from harness.lifecycle import check_refusal
 from harness.register.mark import requirement
 from harness.testbed.testbed import Testbed
 
@@ -44,7 +45,7 @@ BAD = {
 def test_bad_value_is_refused_in_words(testbed: Testbed, bad: Bad) -> None:
     """The VMM ends by itself with an error status, names what is wrong, and neither panics nor dies of a signal."""
     refused = testbed.refusal("--net", bad.net, shared_memory=bad.shared)
-    assert refused.orderly, refused
+    check_refusal(refused)
     assert any(word in refused.output for word in bad.words), refused
 
 
@@ -53,5 +54,5 @@ def test_single_queue_tap_is_refused_for_several_pairs(testbed: Testbed) -> None
     """A tap that was made for one queue cannot carry two pairs, and the VMM says so."""
     tap = testbed.tap(1)
     refused = testbed.refusal("--net", f"tap={tap.name},num_queues=4", cpus=2)
-    assert refused.orderly, refused
+    check_refusal(refused)
     assert "multiqueue" in refused.output, refused

@@ -12,6 +12,7 @@ from harness.host.vhost_user.features import ProtocolFeature, VirtioFeature, mas
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user.offer import Offer
 from harness.host.vhost_user_backend import VhostUser
+from harness.lifecycle import check_refusal
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
 from harness.testbed.testbed import NicPlan, Testbed
@@ -79,7 +80,7 @@ def test_fewer_queues_than_asked_are_refused(plug: Plug, testbed: Testbed, drive
     """A back end of two pairs for a NIC of four: the VMM ends in words; one of four serves."""
     with pytest.raises(VmmDied) as refused:
         plug(Offer(2))
-    assert refused.value.orderly, refused.value
+    check_refusal(refused.value)
     assert "ueue" in refused.value.output, refused.value
     plug(Offer(4, resume_at_used=True)).start()
 
@@ -90,7 +91,7 @@ def test_queues_are_not_asked_for_without_the_feature(testbed: Testbed, plug: Pl
     """Without PROTOCOL_F_MQ a back end has one pair: GET_QUEUE_NUM is not sent, and a NIC of four pairs is refused."""
     with pytest.raises(VmmDied) as refused:
         plug(Offer(4).minus(ProtocolFeature.MQ))
-    assert refused.value.orderly, refused.value
+    check_refusal(refused.value)
     assert "ueue" in refused.value.output, refused.value
 
 
@@ -104,7 +105,7 @@ def test_number_of_queues_in_pairs_or_vrings(plug: Plug) -> None:
     try:
         nic = plug(Offer(4, queue_num_counts_pairs=True, resume_at_used=True))
     except VmmDied as refused:
-        assert refused.orderly, refused
+        check_refusal(refused)
         return
     nic.start()
     assert nic.set_pairs(4)
@@ -122,7 +123,7 @@ def test_back_end_without_protocol_features(testbed: Testbed, plug: Plug) -> Non
     try:
         nic = plug(Offer(4, resume_at_used=True).minus(VirtioFeature.PROTOCOL_FEATURES))
     except VmmDied as refused:
-        assert refused.orderly, refused
+        check_refusal(refused)
         return
     Testbed.raw(nic).start(MULTIQUEUE if Feature.MQ in offered(nic) else PLAIN)
     assert isinstance(nic.backend, VhostUser)

@@ -1,6 +1,6 @@
 """What happens in a device's life: resets, pauses, snapshots, migrations, and what each does to the count."""
 
-from harness.lifecycle.checks import check, check_all_active, check_safe
+from harness.lifecycle.checks import check, check_all_active, check_refusal, check_safe
 from harness.lifecycle.damage import DAMAGES, NUMBERS, OTHERS, Damage
 from harness.lifecycle.migration import CutLine, destination, migrate
 from harness.lifecycle.records import count_fields, rewrite_count
@@ -34,6 +34,7 @@ __all__ = [
     "check",
     "check_all_active",
     "check_count",
+    "check_refusal",
     "check_safe",
     "count_fields",
     "destination",
