@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import inf
 
 from harness.host.real_backends.base import RealBackend
 from harness.host.vhost_user_backend import VhostUser
@@ -14,6 +15,9 @@ from harness.vmm.base import Vm
 LONGEST = 240
 """Characters of a line: some VMMs log their whole configuration in one."""
 
+VISIBLE = 0.001
+"""Seconds: a smaller doubt about the VMM's clock is not told."""
+
 MOST = 1000
 """Lines of one test: the first and the last are kept. Random walks make many more."""
 
@@ -21,9 +25,10 @@ MOST = 1000
 def merged(journal: Journal, vms: Sequence[Vm], nics: Sequence[Nic]) -> tuple[Event, ...]:
     """The journal with the VMMs' logs, their traced TUNSETQUEUE calls, and the vhost-user messages, in order.
 
-    Guest, frames, system calls and messages are timed when they happen. A VMM's log counts from the VMM's own start,
-    which is known to a few milliseconds. Changes of a tap are entered when they are read, right after the command that
-    caused them, in their true order. What happened to a VM before the test took it over is left out.
+    Guest, frames, system calls and messages are timed when they happen. A VMM's log counts from the VMM's own start:
+    its lines are placed between the entries that must come before and after (see `LogClock`). Changes of a tap are
+    entered when they are read, right after the command that caused them, in their true order. What happened to a VM
+    before the test took it over is left out.
     """
     events = [*journal.events]
     for vm in vms:
@@ -41,8 +46,13 @@ def text(events: Sequence[Event]) -> str:
 
 
 def _of_vm(journal: Journal, vm: Vm) -> Iterator[Event]:
-    for at, line in vm.timed_log():
+    lines = vm.timed_log()
+    for at, line in vm.process.clock.place(lines):
         yield Event(journal.since(at), "vmm", _cut(line))
+    if lines and VISIBLE < (doubt := vm.process.clock.uncertainty(lines)) < inf:
+        yield Event(
+            0.0, "test", f"lines of {vm.vmm.name}'s log may be off by {doubt:.3f} s, not across other lines"
+        )
     if (supervisor := vm.process.supervisor) is not None:
         for call in supervisor.calls:
             yield Event(journal.since(call.time), "syscall", f"TUNSETQUEUE {call}")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from harness.deadline import PACE
 from harness.errors import DeadlineExceeded, Unavailable, VmmDied
 from harness.process.exit_status import ExitStatus
+from harness.process.log_clock import LogClock
 
 if TYPE_CHECKING:
     from harness.host.syscalls import Policy, Supervisor
@@ -67,6 +68,8 @@ class VmmProcess:
         pass_fds: Sequence[int] = (),
         syscalls: Policy | None = None,
     ) -> None:
+        self.clock = LogClock(log, time.monotonic())
+        """Notes the log's length at times that matter, so that its lines can be placed on the host's clock."""
         setpriv = shutil.which("setpriv")
         if setpriv is None:
             raise Unavailable("the program setpriv is missing: apt-get install util-linux")
@@ -93,8 +96,6 @@ class VmmProcess:
 
                 self._supervisor = Supervisor(tied, syscalls, **options)
                 self._popen = self._supervisor.popen
-        self.started = time.monotonic()
-        """When it was executed, in monotonic seconds, a millisecond or two early."""
 
     @property
     def pid(self) -> int:

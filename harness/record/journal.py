@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from harness.record.landed import Landed
 from harness.record.results import Event
@@ -14,6 +15,8 @@ class Journal:
     def __init__(self) -> None:
         self._start = time.monotonic()
         self.events: list[Event] = []
+        self.noting: list[Callable[[float], None]] = []
+        """Called at each entry with its monotonic time: what is to be compared with the entries notes how it stands."""
 
     def since(self, monotonic: float) -> float:
         """A time of time.monotonic() as seconds since the test began; negative before."""
@@ -21,11 +24,17 @@ class Journal:
 
     def add(self, source: str, text: str, *, pairs: int | None = None) -> None:
         """Enter a line now; see `Event` for the words that `source` may be."""
-        self.events.append(Event(self.since(time.monotonic()), source, text, pairs=pairs))
+        self.events.append(Event(self._now(), source, text, pairs=pairs))
+
+    def _now(self) -> float:
+        now = time.monotonic()
+        for note in self.noting:
+            note(now)
+        return self.since(now)
 
     def landed(self, landed: Landed) -> None:
         """Enter where frames landed: a line for the batch, and one for each pair that got any."""
-        now = self.since(time.monotonic())
+        now = self._now()
         self.events.append(Event(now, "frames", str(landed)))
         for pair, count in sorted(landed.by_pair.items()):
             self.events.append(

@@ -112,7 +112,7 @@ class LinuxMachines:
             except HarnessError:
                 machine.bed.close()
                 continue
-            bed.vms.append(machine.vm)
+            bed.watch(machine.vm)
             before = f"process {machine.vm.pid}, used by {machine.served} tests before"
             bed.journal.add("guest", f"a Linux guest is taken over ({before})")
             return machine
@@ -144,7 +144,7 @@ class LinuxMachines:
             own.rules = bed.rules
             config, plugged = self.vm_config(own, wanted)
             vm = own.launch(config)
-            bed.vms.append(vm)
+            bed.watch(vm)
             bed.journal.add("vmm", f"{bed.vmm.name} started as process {vm.pid}")
             for _, backend in plugged:
                 backend.adopt()

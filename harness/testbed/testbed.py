@@ -157,7 +157,12 @@ class Testbed:
     def adopt_vm(self, vm: Vm) -> None:
         """Look after a running VM: it is stopped when the testbed closes, and shown if the test fails."""
         self._undo.callback(vm.stop)
+        self.watch(vm)
+
+    def watch(self, vm: Vm) -> None:
+        """Have a VM shown if the test fails, its log placed among what the test does."""
         self.vms.append(vm)
+        self.journal.noting.append(vm.process.clock.note)
 
     def launch(self, config: VmConfig) -> Vm:
         """Start a VM; it is stopped when the testbed closes."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from harness.process.child import VmmProcess
     from harness.process.exit_status import ExitStatus
     from harness.vmm.memory import GuestMemory
+from harness.process.log_clock import Stamped
 from harness.vmm.serial import SerialPort
 
 
@@ -175,8 +176,8 @@ class Vm(ABC):
         """Everything the VMM logged or printed so far."""
         return self.process.output()
 
-    def timed_log(self) -> list[tuple[float, str]]:
-        """The lines of the log that tell when they were written, with that time in monotonic seconds."""
+    def timed_log(self) -> list[Stamped]:
+        """The lines of the log that tell when they were written, by the VMM's own clock."""
         return []
 
     def exit_status(self) -> ExitStatus | None:

@@ -17,6 +17,7 @@ import httpx
 from harness.deadline import PACE, Deadline, wait_until
 from harness.errors import DeadlineExceeded, VmmDied, VmmError
 from harness.process.child import VmmProcess
+from harness.process.log_clock import Stamped
 from harness.unix_socket import connect
 from harness.vmm.base import (
     Launch,
@@ -300,8 +301,8 @@ class CloudHypervisorVm(Vm):
         """What the event monitor wrote so far, oldest first."""
         return self._files.read_events()
 
-    def timed_log(self) -> list[tuple[float, str]]:
-        return [(self.process.started + seconds, line) for seconds, line in timed_lines(self.log())]
+    def timed_log(self) -> list[Stamped]:
+        return timed_lines(self.process.log.read_bytes())
 
     def guest_memory(self) -> GuestMemory:
         return map_shared_memory(self.pid, self.config.memory_mib << 20, self.check_alive)

@@ -8,17 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.process.log_clock import Stamped
+
 SERIAL = Path("serial")
 """The serial port's socket. Its path is part of a VM's saved configuration, so it is relative: a VM that is
 restored or migrated finds its own in the working folder of its new process."""
 
 
-_LOG_LINE = re.compile(r"^cloud-hypervisor: +(\d+\.\d+)s: (<.*)$", re.MULTILINE)
+_LOG_LINE = re.compile(rb"^cloud-hypervisor: +(\d+\.\d+)s: (<.*)$", re.MULTILINE)
 
 
-def timed_lines(log: str) -> list[tuple[float, str]]:
-    """The lines of a log, each with its time in seconds since the start; further lines of a message are left out."""
-    return [(float(line[1]), line[2].rstrip()) for line in _LOG_LINE.finditer(log)]
+def timed_lines(log: bytes) -> list[Stamped]:
+    """The lines of a log that say when they were written; further lines of a message are left out."""
+    return [
+        Stamped(line.end(), float(line[1]), line[2].decode(errors="replace").rstrip())
+        for line in _LOG_LINE.finditer(log)
+    ]
 
 
 @dataclass(frozen=True)

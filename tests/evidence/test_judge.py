@@ -11,6 +11,7 @@ import pytest
 
 from harness.errors import BadInput, DeadlineExceeded, GuestError, Unavailable, VmmDied, VmmError
 from harness.evidence.judge import Judge, reason_of, verdict_of
+from harness.process.log_clock import LogClock
 from harness.record.journal import Journal
 from harness.record.results import PairRow
 from harness.run.capability import Answer, Capabilities
@@ -99,7 +100,7 @@ def an_item(**params: str) -> Any:
     return SimpleNamespace(
         nodeid="t.py::test_a[base-probe-3]",
         callspec=SimpleNamespace(params=params),
-        iter_markers=lambda name: marks.get(name, []),
+        iter_markers=lambda name="": marks.get(name, []),
     )
 
 
@@ -124,7 +125,8 @@ class Nic:
 def a_testbed(*nics: Nic) -> Any:
     journal = Journal()
     journal.add("guest", "did something")
-    process = SimpleNamespace(tail=lambda _: "its log", supervisor=None)
+    clock = LogClock(Path("/dev/null"), 0.0)
+    process = SimpleNamespace(tail=lambda _: "its log", supervisor=None, clock=clock)
     vm = SimpleNamespace(
         exit_status=lambda: None, timed_log=list, vmm=SimpleNamespace(name="base"), process=process
     )

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from harness.evidence import timeline
+from harness.process.log_clock import LogClock, Stamped
 from harness.record.journal import Journal
 from harness.vmm.cloud_hypervisor_files import timed_lines
 
 
 def a_vm(*lines: tuple[float, str], calls: Any = ()) -> Any:
     supervisor = SimpleNamespace(calls=calls) if calls else None
-    return SimpleNamespace(timed_log=lambda: list(lines), process=SimpleNamespace(supervisor=supervisor))
+    process = SimpleNamespace(supervisor=supervisor, clock=LogClock(Path("/dev/null"), 0.0))
+    stamped = [Stamped(0, at, text) for at, text in lines]
+    return SimpleNamespace(timed_log=lambda: stamped, process=process)
 
 
 class Call:
@@ -64,5 +68,7 @@ def test_a_vmm_that_logs_its_whole_configuration_is_cut_short() -> None:
 
 
 def test_lines_of_cloud_hypervisor_tell_their_time() -> None:
-    log = "noise\ncloud-hypervisor:   0.085410s: <net0_ctrl> WARN:a.rs:87 -- Corrupted\r\n  more of it\n"
-    assert timed_lines(log) == [(0.08541, "<net0_ctrl> WARN:a.rs:87 -- Corrupted")]
+    log = b"noise\ncloud-hypervisor:   0.085410s: <net0_ctrl> WARN:a.rs:87 -- Corrupted\r\n  more of it\n"
+    (line,) = timed_lines(log)
+    assert (line.seconds, line.text) == (0.08541, "<net0_ctrl> WARN:a.rs:87 -- Corrupted")
+    assert log[: line.end].endswith(b"Corrupted\r")
