@@ -61,6 +61,14 @@ def requirements_of(item: pytest.Item) -> tuple[str, ...]:
     return tuple(dict.fromkeys(row for mark in item.iter_markers("requirement") for row in mark.args))
 
 
+def issues_of(item: pytest.Item) -> tuple[str, ...]:
+    """The issues that a test reproduces, by number."""
+    marks = {
+        mark.name.removeprefix("issue_") for mark in item.iter_markers() if mark.name.startswith("issue_")
+    }
+    return tuple(sorted(marks))
+
+
 class Judge:
     """Makes the record of each test phase in the process that ran it.
 
@@ -103,6 +111,7 @@ class Judge:
             driver=parameters.get("driver"),
             backend=parameters.get("backend"),
             requirements=requirements_of(item),
+            issues=issues_of(item),
             verdict=verdict,
             seconds=round(report.duration, 4),
             reason=reason_of(report, error),

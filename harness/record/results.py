@@ -79,6 +79,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str
     """One line: why it is not a plain pass; empty for one."""
 
+    issues: tuple[str, ...] = ()
+    """Numbers of the tracker's issues that the test reproduces (`issue_8306` is 8306)."""
     disagreement: bool = False
     """Two witnesses contradict each other, whatever the verdict."""
     details: str = ""
