@@ -7,6 +7,7 @@ import pytest
 from harness.guest.linux.guest import LinuxGuest
 from harness.guest.probe.features import CONTROL, PLAIN
 from harness.guest.probe.net import VirtioNet
+from harness.host import namespace
 from harness.host.syscalls import Supervisor, Trace
 from harness.testbed.nic import Nic
 from harness.testbed.testbed import NicPlan, Testbed
@@ -47,6 +48,16 @@ def supervisor(nic: Nic) -> Supervisor:
     """Who stands between the VMM and the kernel, in a test whose `nic` comes from `supervised`."""
     assert nic.vm.process.supervisor is not None
     return nic.vm.process.supervisor
+
+
+@pytest.fixture
+def own_sysfs() -> None:
+    """Skips where /sys shows another network than that of the test, in which VMMs look a tap up."""
+    if not namespace.has_own_sysfs():
+        pytest.skip(
+            "it needs a /sys that shows the run's own network, and this host lets no ordinary user mount one, "
+            "for something is mounted on top of a part of /sys: run again with sudo"
+        )
 
 
 @pytest.fixture

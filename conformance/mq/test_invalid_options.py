@@ -49,6 +49,7 @@ def test_bad_value_is_refused_in_words(testbed: Testbed, bad: Bad) -> None:
     assert any(word in refused.output for word in bad.words), refused
 
 
+@pytest.mark.usefixtures("own_sysfs")
 @requirement("NET-HOST-02")
 def test_single_queue_tap_is_refused_for_several_pairs(testbed: Testbed) -> None:
     """A tap that was made for one queue cannot carry two pairs, and the VMM says so."""

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     options = parser.parse_args(arguments)
     try:
-        namespace.become_root_in_user_namespace()
+        namespace.prepare()
         vmms = find_vmms(options.vmm)
         scratch = Scratch()
         try:

@@ -24,7 +24,7 @@ from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
 from harness.deadline import wait_until
 from harness.errors import BadInput, Unavailable
-from harness.host import tun
+from harness.host import namespace, tun
 from harness.host.backend import HostView
 from harness.host.held_queues import held_queues, in_order
 from harness.host.queue_numbers import cut_to_number
@@ -182,7 +182,8 @@ class Tap:
 
         Raises DeadlineExceeded if the interface takes none for a while, which it does unless it is stopped.
         """
-        if self._state.read_text() != "up\n":
+        # sysfs, where it shows this network, answers in a tenth of the time that rtnetlink takes
+        if not namespace.has_own_sysfs() or self._state.read_text() != "up\n":
             wait_until(f"the link of the tap {self.name} to be ready", self._ready, within=TAKEN_WITHIN)
         self._wire.put(frames)
 

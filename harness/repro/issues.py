@@ -128,7 +128,7 @@ def shown(issue: Issue, vmm: Vmm, scene: Scene) -> str:
 def show(number: str, path: str) -> Answer:
     """Launch a VM on the binary, print what is found and the verdict. Raises HarnessError if it cannot be told."""
     issue = ISSUES[number]
-    namespace.become_root_in_user_namespace()
+    namespace.prepare()
     (vmm,) = find_vmms([path])
     scratch = Scratch()
     try:

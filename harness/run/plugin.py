@@ -78,9 +78,13 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     try:
         options.check(config.option)
-        namespace.become_root_in_user_namespace()
+        if not _is_worker(config):
+            namespace.prepare()  # workers inherit what it takes
         config.stash[_scratch] = scratch = Scratch()
         config.add_cleanup(scratch.close)
+        if config.option.basetemp is None:
+            # pytest would name its folder by who LOGNAME or USER say that we are, and may find it to be another's
+            config.option.basetemp = str(scratch.folder() / "pytest")
         if _is_worker(config):
             config.stash[_session] = Session.unpack(config.workerinput["conformance"])  # type: ignore[attr-defined]
         else:

@@ -11,7 +11,7 @@ from harness.scratch import Scratch
 from harness.testbed.testbed import Testbed
 from harness.vmm.find import find_vmms
 
-namespace.become_root_in_user_namespace()
+namespace.prepare()
 name, number, path = sys.argv[1:]
 scratch = Scratch()
 try:

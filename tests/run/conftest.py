@@ -14,7 +14,7 @@ from tests.run.suite import Suite
 
 ENTER = """
 from harness.host import namespace
-namespace.become_root_in_user_namespace()
+namespace.prepare()
 namespace.enter()
 """
 
