@@ -196,7 +196,7 @@ def _run_suite(vmms: Sequence[str], report: Path) -> Run:
 
 def _write_report(report: Path) -> None:
     """The HTML report beside the results, for whoever comes in the morning. A verdict does not depend on it."""
-    from harness.report.html import write_html  # draws plots: slow to import, and comparing needs none
+    from harness.report.html import write_html  # slow to import, and comparing needs none
 
     try:
         write_html(report, report / PAGE)

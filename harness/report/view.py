@@ -22,7 +22,7 @@ EVIDENCE_BYTES = 3_500_000
 """What plots, timelines, details and logs may take together; the rest of a report is far smaller."""
 
 PLOTS = 60
-"""Plots take a tenth of a second each to draw."""
+"""Plots at most: more would make the page slow to open."""
 
 TIMELINE_LINES = 200
 
