@@ -8,7 +8,7 @@ from harness.guest.linux.guest import LinuxGuest
 from harness.guest.probe.features import CONTROL, PLAIN
 from harness.guest.probe.net import VirtioNet
 from harness.host import namespace
-from harness.host.syscalls import Supervisor, Trace
+from harness.host.syscalls import Supervisor
 from harness.testbed.nic import Nic
 from harness.testbed.testbed import NicPlan, Testbed
 
@@ -37,15 +37,8 @@ def nic_cold(testbed: Testbed, driver: str, backend: str, configured_pairs: int)
 
 
 @pytest.fixture
-def supervised(testbed: Testbed) -> Testbed:
-    """A testbed whose VMs have their TUNSETQUEUE calls traced and altered on request, and the start of threads too."""
-    testbed.syscalls = testbed.syscalls or Trace()
-    return testbed
-
-
-@pytest.fixture
 def supervisor(nic: Nic) -> Supervisor:
-    """Who stands between the VMM and the kernel, in a test whose `nic` comes from `supervised`."""
+    """Who stands between the VMM and the kernel, in a test whose surroundings are supervised."""
     assert nic.vm.process.supervisor is not None
     return nic.vm.process.supervisor
 

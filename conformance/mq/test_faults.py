@@ -13,7 +13,7 @@ from harness.guest.probe.net import Ack, VirtioNet, pairs_set
 from harness.host.syscalls import ATTACH, DETACH, Condition, Supervisor, delay, fail
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
-from harness.testbed.testbed import NicPlan, Testbed
+from harness.testbed.surroundings import Surroundings
 
 SLOWNESS = 0.02
 """Seconds that a call takes in a slow kernel."""
@@ -36,9 +36,9 @@ every_error = pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
 
 
 @pytest.fixture
-def nic(supervised: Testbed, driver: str, backend: str) -> Nic:
-    """A NIC of four pairs, started, on a supervised VMM."""
-    return supervised.nic(NicPlan(), driver, backend)
+def surroundings(surroundings: Surroundings) -> Surroundings:
+    """The VMM's TUNSETQUEUE calls can be altered, and the start of its threads too."""
+    return surroundings.supervised()
 
 
 @every_error

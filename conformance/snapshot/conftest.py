@@ -32,8 +32,7 @@ def room(cleared: list[Path], testbed: Testbed) -> None:
 
 @pytest.fixture
 def nic_of_writer(testbed: Testbed, writer: Vmm, driver: str, backend: str) -> Nic:
-    """As `nic`, in a VM that begins its life on the writer's build."""
-    testbed.vmm = writer
+    """As `nic`, in a VM that begins its life on the writer's build, as all VMs of a test with a writer do."""
     return testbed.nic(NicPlan(), driver, backend)
 
 

@@ -3,11 +3,12 @@
 import pytest
 
 from harness.guest.probe.net import Ack, VirtioNet, pairs_set
-from harness.host.syscalls import ATTACH, DETACH, Trace, delay
+from harness.host.syscalls import ATTACH, DETACH, delay
 from harness.lifecycle import check, migrate, restore, save
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
-from harness.testbed.testbed import NicPlan, Testbed
+from harness.testbed.surroundings import Surroundings
+from harness.testbed.testbed import Testbed
 
 pytestmark = pytest.mark.needs("snapshot")
 
@@ -17,10 +18,9 @@ each_change = pytest.mark.parametrize(("before", "after"), [(1, 4), (4, 2)], ids
 
 
 @pytest.fixture
-def nic(testbed: Testbed, driver: str, backend: str) -> Nic:
-    """A NIC of four pairs, started, whose VMM's TUNSETQUEUE calls can be delayed."""
-    testbed.syscalls = testbed.syscalls or Trace()
-    return testbed.nic(NicPlan(), driver, backend)
+def surroundings(surroundings: Surroundings) -> Surroundings:
+    """The VMM's TUNSETQUEUE calls can be delayed."""
+    return surroundings.supervised()
 
 
 def ask(net: VirtioNet, pairs: int) -> None:

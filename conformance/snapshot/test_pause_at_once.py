@@ -11,7 +11,7 @@ from harness.host.flows import flows
 from harness.host.syscalls import Supervisor
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
-from harness.testbed.testbed import NicPlan, Testbed
+from harness.testbed.surroundings import Surroundings
 
 pytestmark = [
     pytest.mark.backends("tap", "vhost-user"),
@@ -25,9 +25,9 @@ SLOWNESS = 0.2
 
 
 @pytest.fixture
-def nic(supervised: Testbed, driver: str, backend: str) -> Nic:
-    """A NIC of four pairs, started, on a supervised VMM."""
-    return supervised.nic(NicPlan(), driver, backend)
+def surroundings(surroundings: Surroundings) -> Surroundings:
+    """The VMM's TUNSETQUEUE calls can be altered, and the start of its threads too."""
+    return surroundings.supervised()
 
 
 @requirement("NET-SNAP-09")

@@ -1,22 +1,23 @@
 """Guest memory that is plugged in while vhost-user runs: the back end is told of it, and all else stays as it is."""
 
+from dataclasses import replace
+
 import pytest
 
 from harness.host.flows import flows
 from harness.host.vhost_user.backend import Backend
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
-from harness.testbed.testbed import NicPlan, Testbed
+from harness.testbed.surroundings import Surroundings
 
 pytestmark = pytest.mark.backends("vhost-user")
 MORE_MIB = 128
 
 
 @pytest.fixture
-def nic(testbed: Testbed, driver: str, backend: str) -> Nic:
-    """As everywhere, in a VM with room for more memory."""
-    testbed.memory_room_mib = MORE_MIB
-    return testbed.nic(NicPlan(), driver, backend)
+def surroundings(surroundings: Surroundings) -> Surroundings:
+    """The VM has room for more memory."""
+    return replace(surroundings, memory_room_mib=MORE_MIB)
 
 
 @requirement("VU-22", "NET-MQ-05")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, Self
 
 from harness.vmm.base import Attachment
 
@@ -25,6 +26,14 @@ class HostView:
     def consistent(self) -> bool:
         """Whether the host's own sources agree."""
         return self.count == len(self.pairs)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a network backend is made: `name` is one that no interface has, `folder` an empty folder of its own."""
+
+    name: str
+    folder: Path
 
 
 class NetworkBackend(Protocol):
@@ -51,6 +60,9 @@ class NetworkBackend(Protocol):
 
     def changes(self) -> list[str]:
         """What changed since the last call, in order, a line each: for the timeline."""
+
+    def sibling(self, place: Place, pairs: int) -> Self:
+        """Another one of the same kind, for a NIC of `pairs` pairs."""
 
     def close(self) -> None:
         """Give the backend up. The VM is stopped before."""

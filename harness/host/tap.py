@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from pyroute2 import IPRoute
 from pyroute2.netlink import nlmsg
@@ -25,7 +26,7 @@ from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 from harness.deadline import wait_until
 from harness.errors import BadInput, Unavailable
 from harness.host import namespace, tun
-from harness.host.backend import HostView
+from harness.host.backend import HostView, Place
 from harness.host.held_queues import held_queues, in_order
 from harness.host.queue_numbers import cut_to_number
 from harness.host.wire import TAKEN_WITHIN, Wire, enlarge
@@ -199,6 +200,10 @@ class Tap:
     def capture(self) -> list[bytes]:
         """What the guest sent since the last call."""
         return self._wire.take()
+
+    def sibling(self, place: Place, pairs: int) -> Self:
+        """Another tap of the same origin."""
+        return type(self)(place.name, pairs)
 
     def close(self) -> None:
         """Remove the interface. Queues that a VMM still holds keep it alive until it ends."""

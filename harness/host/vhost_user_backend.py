@@ -5,18 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
-from harness.host.backend import HostView
+from harness.host.backend import HostView, Place
 from harness.host.vhost_user.backend import Backend, RingState
 from harness.host.vhost_user.endpoints import Connect, Endpoint, Listen
 from harness.host.vhost_user.faults import Fault
 from harness.host.vhost_user.log import Entry, Event
 from harness.host.vhost_user.loop import LoopFailed
 from harness.host.vhost_user.messages import Kind
-from harness.host.vhost_user.offer import Offer
+from harness.host.vhost_user.offer import Offer, usual_offer
 from harness.host.vhost_user.proxy import Proxy
-from harness.host.vhost_user.rules import Rule
+from harness.host.vhost_user.rules import Rules, unaltered
 from harness.vmm.base import VhostUserSocket
 
 CONNECTED_WITHIN = 5.0
@@ -26,7 +28,7 @@ SILENCE = 0.05
 
 
 class VhostUser:
-    """A back end of `offer` behind sockets in `folder`, for one NIC.
+    """A back end of `offer` behind sockets in `folder`, for one NIC of `pairs` pairs.
 
     `server`: the VMM listens, and the back end connects to it. `rules` alter what the VMM says on its way here.
     A pair is active when both of its vrings are started and enabled, for then packets pass.
@@ -35,12 +37,20 @@ class VhostUser:
     kind = "vhost-user"
 
     def __init__(
-        self, folder: Path, offer: Offer, *, server: bool = False, rules: Iterable[Rule] = ()
+        self,
+        folder: Path,
+        pairs: int,
+        offer: Offer | None = None,
+        *,
+        server: bool = False,
+        rules: Rules = unaltered,
     ) -> None:
         at_vmm, here = folder / "vhost-user", folder / "behind-proxy"
-        altered = list(rules)
+        altered = rules(pairs)
+        self.pairs = pairs
         self.attachment = VhostUserSocket(at_vmm, server)
-        self.offer = offer
+        self.offer = offer or usual_offer(pairs)
+        self._rules = rules
         self.proxy: Proxy | None = None
         self._said: list[Entry] = []
         self._started = set[int]()
@@ -131,6 +141,11 @@ class VhostUser:
     def capture(self) -> list[bytes]:
         """What the guest sent on enabled rings since the last call."""
         return [captured.frame for captured in self.end.take_captured()]
+
+    def sibling(self, place: Place, pairs: int) -> Self:
+        """Another back end that offers the same, reached in the same way, its messages altered in the same way."""
+        offer = self.offer if pairs == self.pairs else replace(self.offer, pairs=pairs)
+        return type(self)(place.folder, pairs, offer, server=self.attachment.server, rules=self._rules)
 
     def close(self) -> None:
         """End. Raises VmmError for what the VMM did against the protocol, unless somebody took the findings."""

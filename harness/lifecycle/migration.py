@@ -17,7 +17,7 @@ from harness.lifecycle.guest import neighbours
 from harness.lifecycle.saving import carry_over, driver_states
 from harness.testbed.nic import Nic
 from harness.testbed.testbed import Testbed
-from harness.vmm.base import Incoming, Launch, Vmm, nic_of
+from harness.vmm.base import Incoming, Vmm, nic_of
 
 PATIENCE = 30.0
 CHUNK = 1 << 16
@@ -42,14 +42,14 @@ def destination(bed: Testbed, nic: Nic, vmm: Vmm | None = None) -> Destination:
     Its taps are fresh ones where it is told of them: a second VMM that opens a tap sets it up anew for both
     (TUNSETVNETHDRSZ is the interface's, not a queue's), and the source could not run on.
     """
-    folder, build, nics = bed.fresh_folder("vm"), vmm or nic.vm.vmm, neighbours(bed, nic)
+    launch, build, nics = bed.fresh_launch(), vmm or nic.vm.vmm, neighbours(bed, nic)
     backends = {each.config.id: each.backend for each in nics}
     if not build.takes_attachments_along:
-        backends = {each.config.id: bed.another(each.backend, each.max_pairs) for each in nics}
+        backends = {each.config.id: bed.sibling(each.backend, each.max_pairs) for each in nics}
     places = {name: backend.attachment for name, backend in backends.items()}
     configs = [replace(config, attachment=places[config.id]) for config in nic.vm.config.nics]
     config = replace(nic.vm.config, nics=tuple(configs))
-    incoming = build.receive_migration(folder / "migration", config, Launch(folder, bed.syscalls))
+    incoming = build.receive_migration(launch.workdir / "migration", config, launch)
     bed.on_close(incoming.stop)
     return Destination(incoming, backends)
 

@@ -14,7 +14,7 @@ from harness.host.tap import HandedTap
 from harness.lifecycle.guest import monitor_of, neighbours, probe_driver, unmap
 from harness.testbed.nic import Nic
 from harness.testbed.testbed import Testbed
-from harness.vmm.base import Launch, TapByFds, VmConfig, Vmm
+from harness.vmm.base import TapByFds, VmConfig, Vmm
 
 FOLDER = "snapshot"
 """How the names of folders begin in which snapshots lie."""
@@ -98,7 +98,7 @@ def restore(
     nics = neighbours(bed, nic)
     old.stop()
     config = _with_fresh_descriptors(snapshot.config, nics, descriptors)
-    new = build.restore(snapshot.folder, config, Launch(bed.fresh_folder("vm"), bed.syscalls))
+    new = build.restore(snapshot.folder, config, bed.fresh_launch())
     bed.adopt_vm(new)
     bed.journal.add("vmm", f"{build.name} restored the snapshot as process {new.pid}")
     for each in nics:

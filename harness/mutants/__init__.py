@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from harness.errors import BadInput
-from harness.guest.probe.device import VirtioDevice
 from harness.guest.probe.distortions import DISTORTIONS
-from harness.host.syscalls import Policy
-from harness.host.syscalls.mutants import MUTANTS
+from harness.host.syscalls.mutants import MUTANTS, Mutant
 from harness.host.vhost_user import mutants as vhost_user_mutants
-from harness.host.vhost_user.rules import Rule
-from harness.testbed.testbed import Testbed
+from harness.testbed.surroundings import Surroundings
 
-Wrong = Callable[[Testbed], None]
-"""Makes whatever a testbed launches from then on wrong."""
+Wrong = Callable[[Surroundings], Surroundings]
+"""The surroundings in which a VMM that is right does wrong."""
 
 
 def all_mutants() -> dict[str, Wrong]:
     """Every mutant by its name."""
+    calls: dict[str, Wrong] = {each.name: partial(_judged_by, each) for each in MUTANTS}
+    messages: dict[str, Wrong] = {
+        each.name: partial(replace, rules=each.rules) for each in vhost_user_mutants.MUTANTS
+    }
+    return calls | messages | {each.name: partial(replace, device=each.device) for each in DISTORTIONS}
 
-    def with_policy(policy: Callable[[], Policy]) -> Wrong:
-        return lambda bed: setattr(bed, "syscalls", policy())
 
-    def with_device(device: Callable[..., VirtioDevice]) -> Wrong:
-        return lambda bed: setattr(bed, "device", device)
-
-    def with_rules(rules: Callable[[int], Sequence[Rule]]) -> Wrong:
-        return lambda bed: setattr(bed, "rules", rules)
-
-    calls = {known.name: with_policy(known.policy) for known in MUTANTS}
-    messages = {known.name: with_rules(known.rules) for known in vhost_user_mutants.MUTANTS}
-    return calls | messages | {known.name: with_device(known.device) for known in DISTORTIONS}
+def _judged_by(wrong: Mutant, around: Surroundings) -> Surroundings:
+    """A policy remembers the VMs that it has judged: each testbed gets a fresh one."""
+    return replace(around, syscalls=wrong.policy())
 
 
 def find_mutant(name: str) -> Wrong:

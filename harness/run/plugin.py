@@ -20,7 +20,7 @@ from harness.evidence.judge import Judge
 from harness.evidence.junit import annotate
 from harness.host import namespace
 from harness.host.real_backends.find import given_programs, lacking
-from harness.host.syscalls import Trace, missing
+from harness.host.syscalls import missing
 from harness.lab.routing import reason_to_skip
 from harness.mutants import find_mutant
 from harness.record.results import Shard, from_dict
@@ -30,6 +30,7 @@ from harness.run.session import SESSION, Session, prepare
 from harness.run.shard import deal, parse_shard
 from harness.scratch import Scratch
 from harness.testbed.linux_machines import LinuxMachines
+from harness.testbed.surroundings import Surroundings
 from harness.testbed.testbed import Testbed
 from harness.vmm.base import Vmm
 
@@ -278,7 +279,7 @@ def pytest_runtest_makereport(
     error = call.excinfo.value if call.excinfo else None
     testbed = item.stash.get(_testbed, None)
     if testbed is not None and error is not None:
-        testbed.failed = True
+        testbed.mark_failed()
     plain = item.config.stash[_judge].judge(item, report, error, testbed)
     if plain is not None:
         setattr(report, ATTRIBUTE, plain)
@@ -353,14 +354,20 @@ def rng(request: pytest.FixtureRequest, vmm: Vmm) -> Random:
 
 
 @pytest.fixture
-def testbed(request: pytest.FixtureRequest, vmm: Vmm) -> Iterator[Testbed]:
-    """Where a test builds its VM; all of it is gone afterwards."""
+def surroundings(request: pytest.FixtureRequest) -> Surroundings:
+    """What the test's VMs and NICs are surrounded by. Tests that need others override this fixture."""
+    option = request.config.option
+    around = Surroundings(programs=given_programs(option.backend_binary))
+    if option.trace_syscalls:
+        around = around.supervised()
+    return around if option.mutant is None else find_mutant(option.mutant)(around)
+
+
+@pytest.fixture
+def testbed(request: pytest.FixtureRequest, vmm: Vmm, surroundings: Surroundings) -> Iterator[Testbed]:
+    """Where a test builds its VM, on the writer's build where there is one; all of it is gone afterwards."""
     stash = request.config.stash
-    with Testbed(vmm, stash[_scratch].folder(), stash.get(_linux, None)) as bed:
-        if request.config.option.trace_syscalls:
-            bed.syscalls = Trace()
-        if request.config.option.mutant is not None:
-            find_mutant(request.config.option.mutant)(bed)
-        bed.backend_programs = given_programs(request.config.option.backend_binary)
+    build = request.getfixturevalue("writer") if "writer" in request.fixturenames else vmm
+    with Testbed(build, stash[_scratch].folder(), surroundings, stash.get(_linux, None)) as bed:
         request.node.stash[_testbed] = bed
         yield bed

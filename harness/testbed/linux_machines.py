@@ -18,6 +18,7 @@ from harness.guest.linux.management import ManagementTap
 from harness.guest.probe.features import MULTIQUEUE
 from harness.host.backend import NetworkBackend
 from harness.testbed.nic import Nic
+from harness.testbed.surroundings import Surroundings
 from harness.testbed.testbed import NicPlan, Testbed
 from harness.vmm.base import NicConfig, Vm, VmConfig
 
@@ -45,7 +46,13 @@ class Wanted:
     vmm: str
     plans: tuple[NicPlan, ...]
     backend: str
+    surroundings: Surroundings = Surroundings()  # noqa: RUF009 -- it is frozen
     kernel_options: str = ""
+
+    @property
+    def supervised(self) -> bool:
+        """Whether somebody judges the VMM's system calls: what is injected for one test is none of another's."""
+        return self.surroundings.syscalls is not None
 
 
 @dataclass
@@ -84,16 +91,14 @@ class LinuxMachines:
 
         `kernel_options` are more words for the kernel's command line, such as `maxcpus=1`.
         """
-        wanted = Wanted(bed.vmm.name, tuple(plans), backend, kernel_options)
+        wanted = Wanted(bed.vmm.name, tuple(plans), backend, bed.surroundings, kernel_options)
         machine = self._idle_machine(bed, wanted) or self._boot(bed, wanted)
         machine.served += 1
         bed.on_close(lambda: self._take_back(bed, machine))
-        nics = [
+        return [
             Nic(machine.vm, config, LinuxDriver(machine.guest, config), backend, bed.journal)
             for config, backend in machine.plugged
         ]
-        bed.nics += nics
-        return nics
 
     def close(self) -> None:
         """Stop the guests that wait for a test."""
@@ -102,7 +107,7 @@ class LinuxMachines:
 
     def _idle_machine(self, bed: Testbed, wanted: Wanted) -> Machine | None:
         """One that waits, with its NICs reset; None if there is none that still works."""
-        fit = [machine for machine in self._idle if machine.wanted == wanted and bed.syscalls is None]
+        fit = [machine for machine in self._idle if machine.wanted == wanted and not wanted.supervised]
         for machine in fit:
             self._idle.remove(machine)
             try:
@@ -121,8 +126,7 @@ class LinuxMachines:
     def vm_config(self, bed: Testbed, wanted: Wanted) -> tuple[VmConfig, list[Plugged]]:
         """What to launch for such a guest, and its NICs under test; what they are plugged into is `bed`'s."""
         assert all(plan.features == MULTIQUEUE for plan in wanted.plans), "Linux negotiates as it likes"
-        make = bed.backend_maker(wanted.backend)
-        backends = [make(plan.pairs) for plan in wanted.plans]
+        backends = [bed.backend(wanted.backend, plan.pairs) for plan in wanted.plans]
         configs = [bed.nic_config(plan, i, backends[i]) for i, plan in enumerate(wanted.plans)]
         number = next(self._numbers)
         address = FIRST_NETWORK + 4 * number + 2
@@ -138,10 +142,8 @@ class LinuxMachines:
         return config, list(zip(configs, backends, strict=True))
 
     def _boot(self, bed: Testbed, wanted: Wanted) -> Machine:
-        own = Testbed(bed.vmm, self._folder())
+        own = Testbed(bed.vmm, self._folder(), bed.surroundings)
         try:
-            own.syscalls = bed.syscalls
-            own.rules = bed.rules
             config, plugged = self.vm_config(own, wanted)
             vm = own.launch(config)
             bed.watch(vm)
@@ -157,7 +159,7 @@ class LinuxMachines:
             raise
 
     def _take_back(self, bed: Testbed, machine: Machine) -> None:
-        if bed.failed or bed.syscalls is not None:
+        if bed.failed or machine.wanted.supervised:
             machine.bed.close()
             return
         self._idle.append(machine)

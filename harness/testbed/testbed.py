@@ -3,44 +3,36 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
 
 from harness.errors import DeadlineExceeded, VmmDied, VmmError
 from harness.guest.linux.driver import LinuxDriver
 from harness.guest.linux.guest import LinuxGuest
-from harness.guest.probe.bus import Bus
-from harness.guest.probe.device import VirtioDevice
 from harness.guest.probe.driver import ProbeDriver
 from harness.guest.probe.features import MULTIQUEUE, Feature
 from harness.guest.probe.image import build_image
 from harness.guest.probe.monitor import Monitor
 from harness.guest.probe.net import VirtioNet
-from harness.guest.probe.pci import Function
-from harness.host.backend import NetworkBackend
-from harness.host.real_backends.ovs import OpenVSwitch
-from harness.host.real_backends.testpmd import Testpmd
-from harness.host.real_backends.vhost_user_net import VhostUserNet
-from harness.host.syscalls import Policy
-from harness.host.tap import HandedTap, Tap, VmmTap
-from harness.host.vhost_user.offer import MIGRATABLE, Offer
-from harness.host.vhost_user.rules import Rule
+from harness.host.backend import NetworkBackend, Place
+from harness.host.tap import Tap
+from harness.host.vhost_user.offer import Offer
 from harness.host.vhost_user_backend import VhostUser
 from harness.record.journal import Journal
+from harness.testbed.backends import BACKENDS
 from harness.testbed.nic import Nic
+from harness.testbed.surroundings import Surroundings
 from harness.vmm.base import Launch, NicConfig, Vm, VmConfig, Vmm
-
-if TYPE_CHECKING:
-    from harness.testbed.linux_machines import LinuxMachines
 
 PROBE_MEMORY_MIB = 64
 REFUSAL_PATIENCE = 5.0
 """Seconds in which a VMM ends that was given options which cannot work."""
-_tap_numbers = itertools.count()
+_place_numbers = itertools.count()
+_Backend = TypeVar("_Backend", bound=NetworkBackend)
 
 
 @dataclass(frozen=True)
@@ -53,6 +45,15 @@ class NicPlan:
     queue_size: int = 256
 
 
+class LinuxGuests(Protocol):
+    """Who lends the NICs of Linux guests: see harness.testbed.linux_machines."""
+
+    def lend(
+        self, bed: Testbed, plans: Sequence[NicPlan], backend: str, *, kernel_options: str = ""
+    ) -> list[Nic]:
+        """NICs of such a guest, until the testbed is closed."""
+
+
 class Testbed:
     """One VM with its NICs, on a build under test. A context manager: leaving it removes everything.
 
@@ -62,22 +63,18 @@ class Testbed:
 
     __test__ = False  # the name is the field's; it is no class of tests
 
-    def __init__(self, vmm: Vmm, folder: Path, linux: LinuxMachines | None = None) -> None:
+    def __init__(
+        self,
+        vmm: Vmm,
+        folder: Path,
+        surroundings: Surroundings = Surroundings(),  # noqa: B008 -- it is frozen
+        linux: LinuxGuests | None = None,
+    ) -> None:
         self.vmm = vmm
         self.folder = folder
+        self.surroundings = surroundings
         self._linux = linux
-        self.failed = False
-        """Whether the test failed: then no guest of its is used for another."""
-        self.device: Callable[[Bus, Function], VirtioDevice] = VirtioDevice
-        """What the probe guest's driver takes its device for; a mutant puts something else here."""
-        self.syscalls: Policy | None = None
-        """Who judges the TUNSETQUEUE calls of the VMs launched from here on, if anybody."""
-        self.memory_room_mib = 0
-        """How much memory can be plugged into VMs with the probe guest that are launched from here on."""
-        self.rules: Callable[[int], Sequence[Rule]] = lambda pairs: ()
-        """What alters the messages to the vhost-user back ends made from here on, for NICs of that many pairs."""
-        self.backend_programs: Mapping[str, Path] = {}
-        """Programs of real vhost-user back ends, by name."""
+        self._failed = False
         self.journal = Journal()
         self.vms: list[Vm] = []
         self.nics: list[Nic] = []
@@ -90,6 +87,15 @@ class Testbed:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def failed(self) -> bool:
+        """Whether the test failed: then no guest of its is used for another."""
+        return self._failed
+
+    def mark_failed(self) -> None:
+        """Note that the test failed."""
+        self._failed = True
+
     def close(self) -> None:
         """Stop the VMs, remove the taps. Safe to call twice."""
         self._undo.close()
@@ -99,44 +105,28 @@ class Testbed:
         """The probe guest's image."""
         return build_image()
 
-    def tap(self, pairs: int, kind: type[Tap] = Tap) -> Tap:
-        """A fresh tap for a NIC of `pairs` pairs."""
-        tap = kind(f"mq{next(_tap_numbers)}", pairs)
-        self._undo.callback(tap.close)
-        return tap
+    def backend(self, name: str, pairs: int) -> NetworkBackend:
+        """A fresh network backend of that name for a NIC of `pairs` pairs."""
+        return self._kept(BACKENDS[name](self.surroundings, self._place(), pairs))
 
-    def vhost_user(self, pairs: int, offer: Offer | None = None, *, server: bool = False) -> VhostUser:
-        """A fresh vhost-user back end for a NIC of `pairs` pairs; where the VMM is the `server`, it connects there.
-
-        By default it can be migrated, and goes on where the guest's rings stand, whatever base the VMM names.
-        """
-        offer = offer or Offer(pairs, resume_at_used=True).plus(*MIGRATABLE)
-        end = VhostUser(self.fresh_folder("socket"), offer, server=server, rules=self.rules(pairs))
-        self._undo.callback(end.close)
-        return end
-
-    def another(self, backend: NetworkBackend, pairs: int) -> NetworkBackend:
+    def sibling(self, backend: _Backend, pairs: int) -> _Backend:
         """A fresh network backend of the same kind."""
-        return self.tap(pairs, type(backend)) if isinstance(backend, Tap) else self.vhost_user(pairs)
+        return self._kept(backend.sibling(self._place(), pairs))
 
-    def testpmd(self, pairs: int) -> Testpmd:
-        """DPDK's testpmd as back end for a NIC of `pairs` pairs."""
-        end = Testpmd(self.fresh_folder("testpmd"), pairs)
-        self._undo.callback(end.close)
-        return end
+    def tap(self, pairs: int) -> Tap:
+        """A fresh tap for a NIC of `pairs` pairs."""
+        return self._kept(Tap(self._place().name, pairs))
 
-    def vhost_user_net(self, pairs: int) -> VhostUserNet:
-        """cloud-hypervisor's own back end, on a fresh tap, for a NIC of `pairs` pairs."""
-        program = self.backend_programs[VhostUserNet.name]
-        end = VhostUserNet(program, f"mq{next(_tap_numbers)}", self.fresh_folder("backend"), pairs)
-        self._undo.callback(end.close)
-        return end
+    def vhost_user(self, pairs: int, offer: Offer) -> VhostUser:
+        """A fresh vhost-user back end with this offer for a NIC of `pairs` pairs."""
+        return self._kept(VhostUser(self._place().folder, pairs, offer, rules=self.surroundings.rules))
 
-    def ovs(self, pairs: int) -> OpenVSwitch:
-        """Open vSwitch with DPDK as back end for a NIC of `pairs` pairs."""
-        end = OpenVSwitch(f"ovs{next(_tap_numbers)}", self.fresh_folder("ovs"), pairs)
-        self._undo.callback(end.close)
-        return end
+    def _place(self) -> Place:
+        return Place(f"mq{next(_place_numbers)}", self.fresh_folder("backend"))
+
+    def _kept(self, backend: _Backend) -> _Backend:
+        self._undo.callback(backend.close)
+        return backend
 
     @staticmethod
     def nic_config(plan: NicPlan, number: int, backend: NetworkBackend) -> NicConfig:
@@ -164,9 +154,13 @@ class Testbed:
         self.vms.append(vm)
         self.journal.noting.append(vm.process.clock.note)
 
+    def fresh_launch(self) -> Launch:
+        """How a VM is run here, its files in a folder of its own."""
+        return Launch(self.fresh_folder("vm"), self.surroundings.syscalls)
+
     def launch(self, config: VmConfig) -> Vm:
         """Start a VM; it is stopped when the testbed closes."""
-        vm = self.vmm.launch(config, Launch(self.fresh_folder("vm"), self.syscalls))
+        vm = self.vmm.launch(config, self.fresh_launch())
         self.adopt_vm(vm)
         self.journal.add("vmm", f"{self.vmm.name} started as process {vm.pid}")
         return vm
@@ -197,7 +191,12 @@ class Testbed:
         backends = [backend(plan.pairs) for plan in plans]
         configs = tuple(self.nic_config(plan, i, backends[i]) for i, plan in enumerate(plans))
         vm = self.launch(
-            VmConfig(self.image, configs, memory_mib=PROBE_MEMORY_MIB, memory_room_mib=self.memory_room_mib)
+            VmConfig(
+                self.image,
+                configs,
+                memory_mib=PROBE_MEMORY_MIB,
+                memory_room_mib=self.surroundings.memory_room_mib,
+            )
         )
         for plugged in backends:
             self._adopt(plugged, vm)
@@ -207,7 +206,9 @@ class Testbed:
         self.journal.add("guest", "the probe guest answered")
         for i, plan in enumerate(plans):
             # one share of the guest's memory is kept for a NIC that is plugged in later
-            net = VirtioNet(monitor, configs[i].mac, share=i, shares=len(plans) + 1, device=self.device)
+            net = VirtioNet(
+                monitor, configs[i].mac, share=i, shares=len(plans) + 1, device=self.surroundings.device
+            )
             net.narrate = self._narrate
             driver = ProbeDriver(net, plan.features, pairs=plan.set_up)
             self.nics.append(Nic(vm, configs[i], driver, backends[i], self.journal))
@@ -244,12 +245,16 @@ class Testbed:
         """
         assert isinstance(beside.driver, ProbeDriver), "Linux finds a plugged NIC by itself"
         number = len(self.nics)
-        backend = self.another(beside.backend, plan.pairs)
+        backend = self.sibling(beside.backend, plan.pairs)
         config = self.nic_config(plan, number, backend)
         beside.vm.add_nic(config)
         self._adopt(backend, beside.vm)
         net = VirtioNet(
-            beside.driver.net.bus, config.mac, share=number, shares=number + 1, device=self.device
+            beside.driver.net.bus,
+            config.mac,
+            share=number,
+            shares=number + 1,
+            device=self.surroundings.device,
         )
         net.narrate = self._narrate
         nic = Nic(beside.vm, config, ProbeDriver(net, plan.features), backend, self.journal)
@@ -265,33 +270,17 @@ class Testbed:
         """A VM with several NICs, their drivers bound and not started, which Linux does by itself, though."""
         if driver == "linux":
             return self.linux_nics(plans, backend)
-        return self.probe_nics(plans, self.backend_maker(backend))
+        return self.probe_nics(plans, lambda pairs: self.backend(backend, pairs))
 
     def linux_nics(self, plans: Sequence[NicPlan], backend: str, *, kernel_options: str = "") -> list[Nic]:
         """The NICs of a Linux guest that was booted with these kernel options, freshly bound to their driver."""
         assert self._linux is not None, "the session has no Linux image"
-        return self._linux.lend(self, plans, backend, kernel_options=kernel_options)
-
-    def backend_maker(self, name: str) -> Callable[[int], NetworkBackend]:
-        """Makes network backends for NICs of a given number of pairs; removed when the testbed closes."""
-        return _BACKENDS[name](self)
+        nics = self._linux.lend(self, plans, backend, kernel_options=kernel_options)
+        self.nics += nics
+        return nics
 
     def nic(self, plan: NicPlan, driver: str, backend: str) -> Nic:
         """A VM with one NIC, its driver started: nothing but DRIVER_OK was done yet."""
         nic = self.cold_nic(plan, driver, backend)
         nic.start()
         return nic
-
-
-_BACKENDS: dict[str, Callable[[Testbed], Callable[[int], NetworkBackend]]] = {
-    "tap": lambda bed: bed.tap,
-    "tap-fd": lambda bed: lambda pairs: bed.tap(pairs, HandedTap),
-    "tap-of-vmm": lambda bed: lambda pairs: bed.tap(pairs, VmmTap),
-    "vhost-user": lambda bed: bed.vhost_user,
-    Testpmd.name: lambda bed: bed.testpmd,
-    OpenVSwitch.name: lambda bed: bed.ovs,
-    VhostUserNet.name: lambda bed: bed.vhost_user_net,
-    "vhost-user-server": lambda bed: lambda pairs: bed.vhost_user(pairs, server=True),
-}
-"""Network backends by the names that tests use: a tap made before, one handed over open, one made by the VMM; the
-instrumented vhost-user back end, to which the VMM connects, or which connects to the VMM; real back ends."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from harness.errors import BadInput
 from harness.mutants import __main__ as command
 from harness.mutants import all_mutants, find_mutant, kills
 from harness.record.results import Verdict, dumps
+from harness.testbed.surroundings import Surroundings
 from tests.synthetic_runs import MakeResult, MakeRun
 
 COUNT, RESET = "mq/test_a.py::test_count", "mq/test_a.py::test_reset"
@@ -132,3 +134,14 @@ def test_damaged_exceptions_are_said(tmp_path: Path) -> None:
 
 def test_every_mutant_is_found_by_its_name() -> None:
     assert all(find_mutant(name) for name in all_mutants())
+
+
+@pytest.mark.parametrize("name", all_mutants())
+def test_a_mutant_changes_one_thing_and_leaves_what_it_was_given(name: str) -> None:
+    given = Surroundings(programs={"some": Path("program")}, memory_room_mib=1)
+    wrong = find_mutant(name)(given)
+    changed = [
+        field.name for field in fields(given) if getattr(given, field.name) != getattr(wrong, field.name)
+    ]
+    assert len(changed) == 1, changed
+    assert given == Surroundings(programs={"some": Path("program")}, memory_room_mib=1)

@@ -8,6 +8,7 @@ from harness.host import namespace
 from harness.host.syscalls.mutants import mutant
 from harness.repro.issues import ISSUES, gather, judge
 from harness.scratch import Scratch
+from harness.testbed.surroundings import Surroundings
 from harness.testbed.testbed import Testbed
 from harness.vmm.find import find_vmms
 
@@ -16,8 +17,8 @@ name, number, path = sys.argv[1:]
 scratch = Scratch()
 try:
     namespace.enter()
-    with Testbed(find_vmms([path])[0], scratch.folder()) as bed:
-        bed.syscalls = mutant(name).policy()
+    around = Surroundings(syscalls=mutant(name).policy())
+    with Testbed(find_vmms([path])[0], scratch.folder(), around) as bed:
         answer, why = judge(ISSUES[number], gather(bed, ISSUES[number]))
 finally:
     scratch.close()

@@ -6,10 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 
 from harness.deadline import wait_until
 from harness.errors import BadInput, HarnessError
-from harness.host.backend import HostView
+from harness.host.backend import HostView, Place
 from harness.host.vhost_user.endpoints import Connect, Endpoint, Listen
 from harness.host.vhost_user.log import Entry, Event, Sender
 from harness.host.vhost_user.messages import Kind
@@ -111,6 +112,10 @@ class RealBackend(ABC):
     @abstractmethod
     def capture(self) -> list[bytes]:
         """What the guest sent since the last call."""
+
+    @abstractmethod
+    def sibling(self, place: Place, pairs: int) -> Self:
+        """Another process of the same program."""
 
     def close(self) -> None:
         """Stop the program and the proxy. Raises HarnessError if the proxy failed."""

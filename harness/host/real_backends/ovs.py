@@ -11,9 +11,11 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 
 from harness.deadline import PACE, wait_until
 from harness.errors import BadInput, HarnessError, Unavailable
+from harness.host.backend import Place
 from harness.host.real_backends.base import READY_WITHIN
 from harness.host.real_backends.dpdk import DpdkBackend
 from harness.host.vhost_user.endpoints import Connect, Endpoint, Listen
@@ -124,3 +126,7 @@ class OpenVSwitch(DpdkBackend):
     def capture(self) -> list[bytes]:
         """Nothing: see `inject`."""
         return []
+
+    def sibling(self, place: Place, pairs: int) -> Self:
+        """Another switch."""
+        return type(self)(place.name, place.folder, pairs)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 from harness.errors import BadInput, Unavailable
+from harness.host.backend import Place
 from harness.host.real_backends.dpdk import DpdkBackend
 
 PROGRAM = "dpdk-testpmd"
@@ -54,3 +56,7 @@ class Testpmd(DpdkBackend):
     def capture(self) -> list[bytes]:
         """Nothing: what the guest sent comes back to it."""
         return []
+
+    def sibling(self, place: Place, pairs: int) -> Self:
+        """Another testpmd."""
+        return type(self)(place.folder, pairs)

@@ -6,7 +6,9 @@ import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 
+from harness.host.backend import Place
 from harness.host.real_backends.base import RealBackend
 from harness.host.tap import Tap
 
@@ -36,3 +38,7 @@ class VhostUserNet(RealBackend):
     def capture(self) -> list[bytes]:
         """What came out of the tap since the last call."""
         return self._tap.capture()
+
+    def sibling(self, place: Place, pairs: int) -> Self:
+        """Another process of the same program, on a tap of its own."""
+        return type(self)(self._program, place.name, place.folder, pairs)

@@ -101,6 +101,11 @@ class Offer:
         return replace(self, features=self.features & ~virtio, protocol=self.protocol & ~protocol)
 
 
+def usual_offer(pairs: int) -> Offer:
+    """Of a back end that can be migrated, and goes on where the guest's rings stand, whatever base the VMM names."""
+    return Offer(pairs, resume_at_used=True).plus(*MIGRATABLE)
+
+
 def _split(bits: tuple[VirtioFeature | ProtocolFeature, ...]) -> tuple[int, int]:
     virtio = mask(bit for bit in bits if isinstance(bit, VirtioFeature))
     return virtio, mask(bit for bit in bits if isinstance(bit, ProtocolFeature))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from harness.errors import BadInput
@@ -263,3 +264,12 @@ def _unanswered(message: Message) -> Message:
     kept = Message(message.kind, message.flags & ~NEED_REPLY, message.body, message.fds)
     message.fds = []
     return kept
+
+
+Rules = Callable[[int], Sequence[Rule]]
+"""Makes fresh rules for the proxy of a NIC with the given number of pairs."""
+
+
+def unaltered(pairs: int) -> Sequence[Rule]:
+    """No rules: then there is no proxy either."""
+    return ()

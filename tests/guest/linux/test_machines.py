@@ -9,6 +9,7 @@ from harness.errors import GuestError
 from harness.guest.linux.image import LinuxImage
 from harness.testbed import linux_machines as module
 from harness.testbed.linux_machines import IDLE, SPARE_MIB, LinuxMachines, Machine, Wanted
+from harness.testbed.surroundings import Surroundings
 from harness.testbed.testbed import NicPlan, Testbed
 from harness.vmm.base import NicConfig, TapByName
 
@@ -37,8 +38,9 @@ def booted(monkeypatch: pytest.MonkeyPatch) -> list[Machine]:
         own.close = lambda: setattr(own, "closed", True)
         guest: Any = SimpleNamespace(dead=False, resets=0)
         backend: Any = SimpleNamespace(changes=lambda: [])
-        vm: Any = SimpleNamespace(pid=len(made))
-        bed.vms.append(vm)
+        clock = SimpleNamespace(note=lambda at: None)
+        vm: Any = SimpleNamespace(pid=len(made), process=SimpleNamespace(clock=clock))
+        bed.watch(vm)
         made.append(Machine(wanted, own, vm, guest, [(NIC, backend)]))
         return made[-1]
 
@@ -59,10 +61,14 @@ def use(machines: LinuxMachines, booted: list[Machine]) -> Callable[..., int]:
     """A test that uses a machine and ends; answers which one it was."""
 
     def use(
-        vmm: str = "a", pairs: int = 4, options: str = "", during: Callable[[Testbed], object] = id
+        vmm: str = "a",
+        pairs: int = 4,
+        options: str = "",
+        during: Callable[[Testbed], object] = id,
+        around: Surroundings = Surroundings(),  # noqa: B008 -- it is frozen
     ) -> int:
         fake: Any = SimpleNamespace(name=vmm)
-        with Testbed(fake, Path("folder"), machines) as bed:
+        with Testbed(fake, Path("folder"), around, machines) as bed:
             during(bed)
             (nic,) = bed.linux_nics([NicPlan(pairs)], "tap", kernel_options=options)
             assert bed.nics == [nic]
@@ -102,14 +108,14 @@ def test_two_tests_at_once_do_not_share(use: Callable[..., int], booted: list[Ma
 
 
 def test_a_failed_test_takes_its_machine_with_it(use: Callable[..., int], booted: list[Machine]) -> None:
-    assert use(during=lambda bed: setattr(bed, "failed", True)) == 0
+    assert use(during=Testbed.mark_failed) == 0
     assert closed(booted) == [True]
     assert use() == 1
 
 
 def test_a_supervised_machine_serves_one_test_alone(use: Callable[..., int], booted: list[Machine]) -> None:
-    supervised = lambda bed: setattr(bed, "syscalls", object())  # noqa: E731
-    assert [use(), use(during=supervised), use(during=supervised), use()] == [0, 1, 2, 0]
+    supervised = Surroundings().supervised()
+    assert [use(), use(around=supervised), use(around=supervised), use()] == [0, 1, 2, 0]
     assert closed(booted) == [False, True, True]
 
 
@@ -144,3 +150,27 @@ def test_closing_ends_those_that_wait(
     use(vmm="b")
     machines.close()
     assert closed(booted) == [True, True]
+
+
+def test_a_machine_has_the_surroundings_of_the_test_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machines: LinuxMachines
+) -> None:
+    """What a Linux guest's NIC is plugged into is made in surroundings that lack nothing."""
+    launched: list[Testbed] = []
+
+    def vm_config(_: LinuxMachines, bed: Testbed, wanted: Wanted) -> Any:
+        launched.append(bed)
+        raise GuestError("that is all")
+
+    monkeypatch.setattr(LinuxMachines, "vm_config", vm_config)
+    around = Surroundings(programs={"vhost_user_net": Path("given")}, memory_room_mib=1).supervised()
+    fake: Any = SimpleNamespace(name="a")
+    with Testbed(fake, tmp_path, around, machines) as bed, pytest.raises(GuestError, match="that is all"):
+        bed.linux_nics([NicPlan()], "vhost_user_net")
+    assert [own.surroundings for own in launched] == [around]
+
+
+def test_other_surroundings_take_another_machine(use: Callable[..., int], booted: list[Machine]) -> None:
+    assert use() == 0
+    assert use(around=Surroundings(memory_room_mib=1)) == 1
+    assert use() == 0

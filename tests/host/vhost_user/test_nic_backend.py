@@ -29,7 +29,7 @@ OF_COUNTS = [m for m in MUTANTS if m.name not in OF_OTHERS]
 
 @pytest.fixture
 def port(folder: Path) -> Iterator[VhostUser]:
-    made = VhostUser(folder, Offer(4))
+    made = VhostUser(folder, 4, Offer(4))
     yield made
     made.close()
 
@@ -131,7 +131,7 @@ def test_without_a_back_end_nothing_is_active_and_frames_are_lost(port: VhostUse
 
 
 def test_findings_are_raised_at_the_end(folder: Path) -> None:
-    port = VhostUser(folder, Offer(1))
+    port = VhostUser(folder, 1, Offer(1))
     front = FrontEnd.connect(port.attachment.path, pairs=1)
     front.negotiate()
     front.tell(Kind.SET_VRING_ENABLE, None)
@@ -141,7 +141,7 @@ def test_findings_are_raised_at_the_end(folder: Path) -> None:
 
 
 def test_rules_alter_what_arrives(folder: Path) -> None:
-    port = VhostUser(folder, Offer(4), rules=[Drop(Kind.SET_VRING_ENABLE, ring=2)])
+    port = VhostUser(folder, 4, Offer(4), rules=lambda pairs: [Drop(Kind.SET_VRING_ENABLE, ring=2)])
     front = FrontEnd.connect(port.attachment.path)
     front.set_up()
     front.set_pairs(2)
@@ -153,7 +153,7 @@ def test_rules_alter_what_arrives(folder: Path) -> None:
 
 @pytest.mark.parametrize("rules", [m.rules for m in OF_COUNTS], ids=[m.name for m in OF_COUNTS])
 def test_every_mutant_shows_at_some_count(folder: Path, rules: Callable[[int], list[Rule]]) -> None:
-    port = VhostUser(folder, Offer(4), rules=rules(4))
+    port = VhostUser(folder, 4, Offer(4), rules=rules)
     front = FrontEnd.connect(port.attachment.path)
     front.set_up()
     wrong = []

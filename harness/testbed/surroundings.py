@@ -1,0 +1,35 @@
+"""What surrounds the VMs and NICs of a testbed: who watches them, what they are plugged into, what they may grow to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+from harness.guest.probe.bus import Bus
+from harness.guest.probe.device import VirtioDevice
+from harness.guest.probe.pci import Function
+from harness.host.syscalls import Policy, Trace
+from harness.host.vhost_user.rules import Rules, unaltered
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a testbed is given at its construction, whole. A wrong VMM is made by other surroundings.
+
+    `syscalls` judges the TUNSETQUEUE calls of its VMs, if anybody does. `rules` makes what alters the messages to its
+    vhost-user back ends, for a NIC of so many pairs. `device` is what the probe guest's driver takes its device for.
+    `programs` are those of real vhost-user back ends, by name. `memory_room_mib` is how much memory can be plugged
+    into its VMs with the probe guest.
+    """
+
+    syscalls: Policy | None = None
+    rules: Rules = unaltered
+    device: Callable[[Bus, Function], VirtioDevice] = VirtioDevice
+    programs: Mapping[str, Path] = field(default_factory=dict)
+    memory_room_mib: int = 0
+
+    def supervised(self) -> Self:
+        """The same, with TUNSETQUEUE calls traced, so that a test can alter them; a policy that is there stays."""
+        return self if self.syscalls is not None else replace(self, syscalls=Trace())
