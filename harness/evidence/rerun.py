@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from harness.run.session import Session
 from harness.vmm.base import Vmm
 
+COMMAND = "ci/conformance"
+"""From the checkout's root. It sets up what is missing, and needs no environment to be active."""
+
 
 def rerun_line(
     nodeid: str, vmm: Vmm, session: Session, writer: str | None = None, options: Sequence[str] = ()
@@ -16,7 +19,7 @@ def rerun_line(
 
     `writer` names the other build that the test is crossed with.
     """
-    words = ["pytest", nodeid, "--vmm", f"{vmm.name}={vmm.path}"]
+    words = [COMMAND, nodeid, "--vmm", f"{vmm.name}={vmm.path}"]
     if writer is not None and writer != vmm.name:
         other = session.vmm(writer)
         words += ["--legacy-vmm" if other in session.legacy else "--vmm", f"{other.name}={other.path}"]

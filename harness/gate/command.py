@@ -21,8 +21,6 @@ from harness.report.fold import split_id
 SUITE_SECONDS = 2 * 3600 * PACE
 """Longer than any run of the suite: a run that takes more hangs."""
 
-PAGE = "report.html"
-
 RELEASE = "release:"
 """How `--vmm` names a published build instead of a file."""
 
@@ -196,7 +194,7 @@ def _run_suite(vmms: Sequence[str], report: Path) -> Run:
 
 def _write_report(report: Path) -> None:
     """The HTML report beside the results, for whoever comes in the morning. A verdict does not depend on it."""
-    from harness.report.html import write_html  # slow to import, and comparing needs none
+    from harness.report.html import PAGE, write_html  # slow to import, and comparing needs none
 
     try:
         write_html(report, report / PAGE)

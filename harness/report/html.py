@@ -1,4 +1,4 @@
-"""The HTML report: one file that needs nothing else, for reading from disk. `python -m harness.report.html`."""
+"""The HTML report: one file that needs nothing else, for reading from disk. Run as ci/report."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from harness.report.logs import printable
 from harness.report.matrix import WORDS
 from harness.report.summary import markdown_summary
 from harness.report.view import make_view
+
+PAGE = "report.html"
+"""The page's name beside its results."""
 
 
 def html_report(
@@ -70,10 +73,19 @@ def _beside(results: Path) -> Path:
 def main(arguments: Sequence[str]) -> int:
     """Read results, write reports. Returns the exit code: 0, or 2 if it could not be done."""
     parser = argparse.ArgumentParser(
-        prog="python -m harness.report.html", description="Make a report of a run's results."
+        prog="ci/report",
+        description="Make a page of a run's results, report.html beside them, or a summary of them.",
     )
-    parser.add_argument("results", type=Path, help="results.json, or a folder with one")
-    parser.add_argument("-o", "--output", type=Path, help="HTML file to write")
+    parser.add_argument(
+        "results",
+        nargs="?",
+        type=Path,
+        default=Path("report"),
+        help="results.json, or a folder with one (default: report)",
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, help="HTML file to write (default: report.html beside them)"
+    )
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="Markdown summary to write; - prints it"
     )
@@ -89,7 +101,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--register", type=Path, default=PATH, help="the register of requirements")
     options = parser.parse_args(arguments)
     if not (options.output or options.markdown):
-        parser.error("nothing to do: give -o FILE, --markdown FILE, or both")
+        beside = options.results if options.results.is_dir() else options.results.parent
+        options.output = beside / PAGE
     try:
         run, register = load(options.results), load_register(options.register)
         history = load_history([_beside(options.results), *options.history], run)
@@ -100,6 +113,7 @@ def main(arguments: Sequence[str]) -> int:
             )
         if options.output:
             write_html(options.results, options.output, options.history, options.register)
+            print(options.output)
         if options.markdown:
             text = markdown_summary(run, register, history)
             if str(options.markdown) == "-":

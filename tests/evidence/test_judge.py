@@ -167,7 +167,9 @@ def test_traceback_of_an_assertion_is_kept(judge: Judge) -> None:
 def test_rerun_line_is_fit_for_a_shell(judge: Judge) -> None:
     record = judge.judge(ITEM, a_report("failed"), AssertionError(), None)
     assert record is not None
-    assert record["rerun"] == ("pytest 't.py::test_a[base-probe-3]' --vmm 'base=/opt/a b/ch' --seed 42")
+    assert record["rerun"] == (
+        "ci/conformance 't.py::test_a[base-probe-3]' --vmm 'base=/opt/a b/ch' --seed 42"
+    )
 
 
 def test_disagreement_is_noted_even_in_a_pass(judge: Judge) -> None:

@@ -192,9 +192,12 @@ def test_the_command_writes_both_reports(
     html, text = tmp_path / "out" / "report.html", tmp_path / "summary.md"
     assert main([str(tmp_path), "-o", str(html), "--markdown", str(text)]) == 0
     assert html.read_text().startswith("<!doctype html>")
+    assert capsys.readouterr().out == f"{html}\n"
     assert text.read_text().startswith("## ")
     assert main([str(tmp_path), "--markdown", "-"]) == 0
     assert capsys.readouterr().out == text.read_text()
+    assert main([str(tmp_path)]) == 0
+    assert (tmp_path / "report.html").read_text() == html.read_text()
 
 
 def test_the_command_refuses_what_is_no_results_file(

@@ -171,7 +171,7 @@ def test_junit_file_says_on_what_and_how_to_repeat_it(kinds: Kinds) -> None:
         **{"verdict": "pass", "seed": "4711"},
     }
     assert cases["test_launch"]["driver"] == "probe"
-    assert (cases["test_fail"]["rerun"] or "").startswith("pytest ")
+    assert (cases["test_fail"]["rerun"] or "").startswith("ci/conformance ")
     assert [cases[f"test_{kind}"]["verdict"] for kind in ("xfail", "error")] == ["xfail", "error"]
 
 
@@ -194,7 +194,7 @@ def test_bundle_of_a_vmm_that_died_at_start_has_its_command_and_log(alone: Kinds
 def test_rerun_line_repeats_one_test(alone: Kinds) -> None:
     (record,) = [record for record in alone.suite.results["results"] if record["test"].endswith("test_fail")]
     program, *words = shlex.split(record["rerun"])
-    assert program == "pytest"
+    assert program == "ci/conformance"
     again = alone.suite.execute([sys.executable, "-m", "pytest", "--report", "again", *words])
     assert "1 failed in" in again.out
     assert "seed: 4711" in again.out
