@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.deadline import wait_until
-from harness.errors import Unavailable
+from harness.errors import Owner, Unavailable
 
 Build = Callable[[Path], None]
 
@@ -71,6 +71,7 @@ def _locked(lock: int, entry: Path) -> Iterator[None]:
         wait_until(
             f"another process to build {entry}",
             taken,
+            owed_by=Owner.HOST,
             within=BUILD_PATIENCE,
             every=0.02,
             last=lambda: "its lock is still held",

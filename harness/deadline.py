@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from harness.errors import BadInput, DeadlineExceeded
+from harness.errors import BadInput, DeadlineExceeded, Owner
 
 T = TypeVar("T")
 
@@ -57,13 +57,15 @@ def wait_until(
     reason: str,
     probe: Callable[[], T | None],
     *,
+    owed_by: Owner,
     within: float | Deadline,
     every: float = 0.001,
     last: Callable[[], object] | None = None,
 ) -> T:
     """Call `probe` until it answers something true, and return that.
 
-    `reason` completes the sentence "waited 2.0 s for ...". `within` is seconds (scaled by PACE) or a shared
+    `reason` completes the sentence "waited 2.0 s for ...". `owed_by` says whom it accuses if it does not happen.
+    `within` is seconds (scaled by PACE) or a shared
     Deadline; `every` is the pause between two looks, in seconds (0 spins: for waits of microseconds).
     `last` says what was last seen, where the probe's own answer does not.
 
@@ -76,5 +78,7 @@ def wait_until(
             return seen
         if deadline.expired():
             shown = last() if last else seen
-            raise DeadlineExceeded(f"waited {deadline.seconds:.1f} s for {reason}; last seen: {shown}")
+            raise DeadlineExceeded(
+                f"waited {deadline.seconds:.1f} s for {reason}; last seen: {shown}", owed_by
+            )
         deadline.pause(every)

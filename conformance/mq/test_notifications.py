@@ -3,6 +3,7 @@
 import pytest
 
 from harness.deadline import wait_until
+from harness.errors import Owner
 from harness.guest.probe.device import NO_VECTOR, Status
 from harness.guest.probe.features import MULTIQUEUE
 from harness.guest.probe.msix import PendingVectors, has_vectors
@@ -56,6 +57,7 @@ def test_control_queue_sends_its_interrupt(nic_cold: Nic, net: VirtioNet, pairs:
     wait_until(
         "the control queue's interrupt",
         lambda: of_queue[net.control_index] in vectors.pending(),
+        owed_by=Owner.VMM,
         within=1.0,
         last=lambda: f"due are vectors {sorted(vectors.pending())} of {of_queue}",
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from harness.deadline import wait_until
+from harness.errors import Owner
 from harness.guest.driver import Ledger
 from harness.host.flows import flows
 from harness.host.real_backends.dpdk import DpdkBackend
@@ -44,7 +45,8 @@ def test_count_reaches_dpdk(nic: Nic, pairs: int) -> None:
     dpdk = nic.backend
     assert isinstance(dpdk, DpdkBackend)
     wanted = set(range(2 * pairs))
-    wait_until("DPDK to say so", lambda: dpdk.enabled_rings() == wanted, within=2, last=dpdk.enabled_rings)
+    said = dpdk.enabled_rings
+    wait_until("DPDK to say so", lambda: said() == wanted, owed_by=Owner.VMM, within=2, last=said)
 
 
 @pytest.mark.backends("vhost_user_net")

@@ -3,6 +3,7 @@
 import pytest
 
 from harness.deadline import wait_until
+from harness.errors import Owner
 from harness.guest.probe.net import VirtioNet
 from harness.host.flows import flows
 from harness.host.vhost_user.faults import CloseOn
@@ -75,6 +76,12 @@ def test_many_restarts_under_traffic_leak_nothing(nic: Nic, net: VirtioNet, port
             port.await_set_up(2)
             net.await_frames(64)
     held_now = nic.vm.process.open_descriptors
-    wait_until("no more descriptors than before", lambda: held_now() <= held, within=2, last=held_now)
+    wait_until(
+        "no more descriptors than before",
+        lambda: held_now() <= held,
+        owed_by=Owner.VMM,
+        within=2,
+        last=held_now,
+    )
     assert nic.set_pairs(4)
     assert nic.host().pairs == {0, 1, 2, 3}

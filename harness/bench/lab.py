@@ -17,9 +17,9 @@ from pathlib import Path
 
 from harness.bench import Figures
 from harness.checkout import ROOT
-from harness.errors import DeadlineExceeded, Unavailable
+from harness.errors import DeadlineExceeded, Owner, Unavailable
 from harness.lab.client import Lab
-from harness.run.session import NEEDS_KVM
+from harness.run.capability import NEEDS_KVM
 from harness.scratch import Scratch
 from harness.vmm.base import Vmm
 
@@ -87,7 +87,8 @@ def run(vmm: Vmm, folder: Path) -> tuple[float, list[float]]:
         watchdog.cancel()
     if not watched:
         raise DeadlineExceeded(
-            f"waited {RUN_SECONDS:.0f} s for a run in the lab to end; it said:\n{_end(said)}"
+            f"waited {RUN_SECONDS:.0f} s for a run in the lab to end; it said:\n{_end(said)}",
+            Owner.HOST,
         )
     cases = ElementTree.parse(record).getroot().iter("testcase") if record.exists() else ()
     took = [float(case.attrib["time"]) for case in cases if not NO_PASS & {child.tag for child in case}]

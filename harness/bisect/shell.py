@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.deadline import PACE, wait_until
-from harness.errors import BadInput, DeadlineExceeded, Unavailable
+from harness.errors import BadInput, DeadlineExceeded, Owner, Unavailable
 
 GIT_SECONDS = 600.0
 """A checkout of a large repository takes a while."""
@@ -53,7 +53,7 @@ def run_command(
         except subprocess.TimeoutExpired:
             said = last_line(log) or "nothing"
             raise DeadlineExceeded(
-                f"waited {within * PACE:.0f} s for {doing}; it last said: {said}"
+                f"waited {within * PACE:.0f} s for {doing}; it last said: {said}", Owner.HOST
             ) from None
         finally:
             if process.poll() is None:
@@ -76,7 +76,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with suppress(DeadlineExceeded):
-            wait_until("the processes to end", gone, within=GRACE, every=0.01)
+            wait_until("the processes to end", gone, owed_by=Owner.HOST, within=GRACE, every=0.01)
             return
 
 
@@ -123,7 +123,9 @@ class Git:
         except FileNotFoundError:
             raise Unavailable("git is missing: apt-get install git") from None
         except subprocess.TimeoutExpired:
-            raise DeadlineExceeded(f"waited {GIT_SECONDS * PACE:.0f} s for git {words[0]}") from None
+            raise DeadlineExceeded(
+                f"waited {GIT_SECONDS * PACE:.0f} s for git {words[0]}", Owner.HOST
+            ) from None
 
 
 _TO_ONE_REPOSITORY = (

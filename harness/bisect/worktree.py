@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.bisect.shell import Git
 from harness.cache import cache_root
 from harness.deadline import wait_until
-from harness.errors import BadInput, DeadlineExceeded, HarnessError, Unavailable
+from harness.errors import BadInput, DeadlineExceeded, HarnessError, Owner, Unavailable
 
 WORKTREES = "bisect/worktrees"
 LOCK_PATIENCE = 2.0
@@ -72,7 +72,9 @@ def _lock(file: Path, repo: Path) -> Iterator[None]:
 
     try:
         try:
-            wait_until("another bisection to end", taken, within=LOCK_PATIENCE, every=0.05)
+            wait_until(
+                "another bisection to end", taken, owed_by=Owner.HOST, within=LOCK_PATIENCE, every=0.05
+            )
         except DeadlineExceeded:
             raise Unavailable(f"{repo} is being bisected by another process: wait for its end") from None
         os.set_inheritable(lock, True)  # held by git and its steps too, should they outlive this process

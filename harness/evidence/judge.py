@@ -11,7 +11,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from harness.errors import BadInput, DeadlineExceeded, GuestError, HarnessError, Unavailable, VmmError
+from harness.errors import HarnessError, Unavailable
+from harness.evidence.blame import Blame, blame, line_of, unnoticed_death
 from harness.evidence.bundle import write_bundle
 from harness.evidence.collect import split_name
 from harness.evidence.remains import remains
@@ -23,37 +24,39 @@ from harness.run.session import Session
 from harness.testbed.testbed import Testbed
 
 LOG_LINES = 20
-OF_THE_VMM = (VmmError, GuestError, DeadlineExceeded)
-"""Errors that are a verdict on the VMM, wherever in a test they come up."""
-OF_THE_HOST = (Unavailable, BadInput)
-"""Errors that are none, wherever they come up: the test could not judge."""
 
 
-def verdict_of(report: pytest.TestReport, error: BaseException | None) -> Verdict | None:
-    """The verdict of one phase; None where the phase says nothing, as a passed setup does."""
+def outcome_of(
+    report: pytest.TestReport, error: BaseException | None, testbed: Testbed | None
+) -> Blame | None:
+    """Verdict and reason of one phase, the reason empty for a plain pass; None where the phase says nothing."""
     expected = hasattr(report, "wasxfail")
+    if report.failed and error is not None:
+        return blame(error, report.when, testbed)
+    if report.failed:  # nothing went wrong, which pytest counts as failed under xfail(strict=True)
+        return Blame(Verdict.XPASS, report.longreprtext)
+    if report.skipped and expected:
+        if error is not None and (found := blame(error, report.when, testbed)).verdict is Verdict.ERROR:
+            return found  # what was expected is a fault of the VMM's
+        return Blame(Verdict.XFAIL, _expected_for(report))
     if report.skipped:
-        return Verdict.XFAIL if expected else Verdict.SKIP
-    if report.passed:
-        if report.when != "call":
-            return None
-        return Verdict.XPASS if expected else Verdict.PASS
-    if error is None:  # nothing went wrong, which pytest counts as failed under xfail(strict=True)
-        return Verdict.XPASS
-    if isinstance(error, OF_THE_VMM) or (report.when == "call" and not isinstance(error, OF_THE_HOST)):
-        return Verdict.FAIL
-    return Verdict.ERROR
+        return Blame(Verdict.SKIP, _skipped_for(report))
+    if report.when != "call":
+        return None
+    if (found_dead := unnoticed_death(testbed)) is not None:
+        return found_dead
+    return Blame(Verdict.XPASS, _expected_for(report)) if expected else Blame(Verdict.PASS, "")
 
 
-def reason_of(report: pytest.TestReport, error: BaseException | None) -> str:
-    """One line on why the verdict is what it is; empty for a plain pass."""
-    if hasattr(report, "wasxfail"):
-        return str(report.wasxfail).removeprefix("reason: ")
-    if report.skipped and isinstance(report.longrepr, tuple):
-        return report.longrepr[2].removeprefix("Skipped: ")
-    if error is None:
-        return report.longreprtext if report.failed else ""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+def _expected_for(report: pytest.TestReport) -> str:
+    return str(report.wasxfail).removeprefix("reason: ")
+
+
+def _skipped_for(report: pytest.TestReport) -> str:
+    """pytest gives place and reason as a tuple, which is a list once it has been sent by JSON."""
+    if isinstance(report.longrepr, tuple | list):
+        return str(report.longrepr[2]).removeprefix("Skipped: ")
+    return ""
 
 
 def requirements_of(item: pytest.Item) -> tuple[str, ...]:
@@ -92,17 +95,18 @@ class Judge:
         A failed phase is also given sections in pytest's own output: table of pairs, timeline, log, rerun line.
         """
         parameters = getattr(getattr(item, "callspec", None), "params", {})
-        verdict = verdict_of(report, error)
-        if verdict is None or "vmm" not in parameters:
+        outcome = outcome_of(report, error, testbed) if "vmm" in parameters else None
+        if outcome is None:
             return None
+        verdict, reason = outcome
         vmm = self._session.vmm(parameters["vmm"])
         rows, disagreement = _witnesses(testbed)
         shown = verdict.is_bad or disagreement
         timeline = merged(testbed.journal, testbed.vms, testbed.nics) if testbed and shown else ()
         rerun = rerun_line(item.nodeid, vmm, self._session, parameters.get("writer"), self._options)
+        if verdict in (Verdict.FAIL, Verdict.ERROR):
+            _say_first(report, error, reason)
         if verdict.is_bad:
-            if isinstance(error, HarnessError):
-                report.longrepr = str(error)  # it is one sentence already; a traceback would bury it
             _show(report, testbed, rows, rerun)
         result = Result(
             test=split_name(item.nodeid, vmm.name),
@@ -114,7 +118,7 @@ class Judge:
             issues=issues_of(item),
             verdict=verdict,
             seconds=round(report.duration, 4),
-            reason=reason_of(report, error),
+            reason=reason,
             disagreement=disagreement,
             details=report.longreprtext if verdict.is_bad else "",
             witnesses=rows,
@@ -155,6 +159,20 @@ def _witnesses(testbed: Testbed | None) -> tuple[tuple[PairRow, ...], bool]:
                 rows += seen
                 disagreement |= not agree
     return tuple(rows), disagreement
+
+
+def _say_first(report: pytest.TestReport, error: BaseException | None, reason: str) -> None:
+    """Let pytest's own output begin with the reason, whatever the test met, and count the phase as failed."""
+    if not report.failed:
+        report.outcome = "failed"
+        vars(report).pop("wasxfail", None)
+    if error is None:
+        report.longrepr = reason
+    elif isinstance(error, HarnessError):
+        said = str(error)  # it is one sentence already; a traceback would bury it
+        report.longrepr = said if said.startswith(reason) else f"{reason}\n{said}"
+    elif reason != line_of(error) or not isinstance(error, AssertionError):
+        report.longrepr = f"{reason}\n\n{report.longreprtext}"
 
 
 def _show(report: pytest.TestReport, testbed: Testbed | None, rows: tuple[PairRow, ...], rerun: str) -> None:

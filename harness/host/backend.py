@@ -64,5 +64,8 @@ class NetworkBackend(Protocol):
     def sibling(self, place: Place, pairs: int) -> Self:
         """Another one of the same kind, for a NIC of `pairs` pairs."""
 
+    def failure(self) -> str:
+        """What of the suite's own under the NIC has failed, a thread or a program; empty if nothing has."""
+
     def close(self) -> None:
         """Give the backend up. The VM is stopped before."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from harness.deadline import PACE
-from harness.errors import DeadlineExceeded
+from harness.errors import DeadlineExceeded, Owner
 
 STOP_PATIENCE = 10.0
 
@@ -40,7 +40,7 @@ class Flood:
         self._thread.join(STOP_PATIENCE * PACE)
         if self._thread.is_alive():
             raise DeadlineExceeded(
-                f"waited {STOP_PATIENCE * PACE:.0f} s for the flood of frames to stop; it goes on"
+                f"waited {STOP_PATIENCE * PACE:.0f} s for the flood of frames to stop; it goes on", Owner.HOST
             )
         if self._error is not None:
             raise self._error

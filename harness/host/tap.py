@@ -24,7 +24,7 @@ from pyroute2.netlink.rtnl import RTM_NEWLINK
 from pyroute2.netlink.rtnl.marshal import MarshalRtnl
 
 from harness.deadline import wait_until
-from harness.errors import BadInput, Unavailable
+from harness.errors import BadInput, Owner, Unavailable
 from harness.host import namespace, tun
 from harness.host.backend import HostView, Place
 from harness.host.held_queues import held_queues, in_order
@@ -185,7 +185,12 @@ class Tap:
         """
         # sysfs, where it shows this network, answers in a tenth of the time that rtnetlink takes
         if not namespace.has_own_sysfs() or self._state.read_text() != "up\n":
-            wait_until(f"the link of the tap {self.name} to be ready", self._ready, within=TAKEN_WITHIN)
+            wait_until(
+                f"the link of the tap {self.name} to be ready",
+                self._ready,
+                owed_by=Owner.HOST,
+                within=TAKEN_WITHIN,
+            )
         self._wire.put(frames)
 
     def _ready(self) -> bool:
@@ -204,6 +209,10 @@ class Tap:
     def sibling(self, place: Place, pairs: int) -> Self:
         """Another tap of the same origin."""
         return type(self)(place.name, pairs)
+
+    def failure(self) -> str:
+        """Nothing: a tap is the kernel's."""
+        return ""
 
     def close(self) -> None:
         """Remove the interface. Queues that a VMM still holds keep it alive until it ends."""
@@ -255,6 +264,7 @@ class VmmTap(Tap):
         wait_until(
             f"the VMM to make the tap {self.name}",
             lambda: self._links.link_lookup(ifname=self.name),
+            owed_by=Owner.VMM,
             within=MADE_WITHIN,
         )
         self._open(self._undo)

@@ -147,6 +147,14 @@ class VhostUser:
         offer = self.offer if pairs == self.pairs else replace(self.offer, pairs=pairs)
         return type(self)(place.folder, pairs, offer, server=self.attachment.server, rules=self._rules)
 
+    def failure(self) -> str:
+        """What ended the back end's thread or the proxy's before its time; empty if nothing did."""
+        if why := self.end.failure:
+            return f"the vhost-user back end failed: {why}"
+        if self.proxy is not None and (why := self.proxy.failure):
+            return f"the vhost-user proxy failed: {why}"
+        return ""
+
     def close(self) -> None:
         """End. Raises VmmError for what the VMM did against the protocol, unless somebody took the findings."""
         self._undo.close()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from harness.deadline import wait_until
+from harness.errors import Owner
 
 ETH_P_ALL = 3
 SOL_PACKET, PACKET_IGNORE_OUTGOING = 263, 23
@@ -46,6 +47,7 @@ class Wire:
                 wait_until(
                     f"the interface {self._name} to take one more of {len(frames)} frames",
                     partial(self._send, frame),
+                    owed_by=Owner.HOST,
                     within=TAKEN_WITHIN,
                     every=0,
                     last=partial("it took {}".format, sent),

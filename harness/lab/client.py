@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness.checkout import ROOT
 from harness.deadline import PACE, Deadline, wait_until
-from harness.errors import DeadlineExceeded, Unavailable
+from harness.errors import DeadlineExceeded, Owner, Unavailable
 from harness.lab.state import State, environment, state
 from harness.lab.visible import hidden
 from harness.lab.wire import Decoder, Frame, Kind, Request, Status, frame
@@ -156,7 +156,9 @@ class Lab:
                 raise Unavailable(f"the lab's keeper does not start: {(said or ['no words'])[-1]}")
             return False
 
-        wait_until("the lab's keeper to listen", listening, within=START_SECONDS, every=0.05)
+        wait_until(
+            "the lab's keeper to listen", listening, owed_by=Owner.HOST, within=START_SECONDS, every=0.05
+        )
 
     def await_ready(self, tell: Callable[[Status], None] = lambda _: None) -> Status:
         """Wait until it is up; `tell` is called with every sign of life. Raises LabGone if it does not come up.
@@ -211,7 +213,7 @@ class Lab:
                     os.kill(holder, signal.SIGKILL)  # the machine is tied to it
                 if not self._is_released(Deadline(DOWN_SECONDS)):
                     raise DeadlineExceeded(
-                        f"waited for the lab's keeper, process {holder}, to end; it does not"
+                        f"waited for the lab's keeper, process {holder}, to end; it does not", Owner.HOST
                     )
             if connection is not None:
                 connection.close()
@@ -220,7 +222,13 @@ class Lab:
 
     def _is_released(self, deadline: Deadline) -> bool:
         with suppress(DeadlineExceeded):
-            wait_until("the lab to end", lambda: self._place.holder() is None, within=deadline, every=0.02)
+            wait_until(
+                "the lab to end",
+                lambda: self._place.holder() is None,
+                owed_by=Owner.HOST,
+                within=deadline,
+                every=0.02,
+            )
             return True
         return False
 

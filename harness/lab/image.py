@@ -63,7 +63,7 @@ def lab_image() -> LabImage:
         said = (
             str(error).partition(packages.OWN_IMAGE.removeprefix("or "))[0].removesuffix("or ").rstrip(", :")
         )
-        raise type(error)(f"the lab's kernel cannot be had: {said}") from None
+        raise Unavailable(f"the lab's kernel cannot be had: {said}") from None
     except OSError as error:
         raise Unavailable(f"the lab's kernel cannot be kept in {cache_root()} ({error.strerror})") from None
     return LabImage(folder / "vmlinuz", folder / "initramfs")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from harness.lab.suite import SUITE
-from harness.run.session import DRIVER_NEEDS, NEEDS_KVM, SESSION, Session
+from harness.run.capability import NEEDS_KVM
+from harness.run.session import DRIVER_NEEDS, SESSION, Session
 
 
 def parameters(item: pytest.Item) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.deadline import wait_until
+from harness.errors import Owner
 
 PATIENCE = 3600.0
 """Seconds to wait for one: others may bring many tests, each with its own deadline."""
@@ -20,6 +21,7 @@ def slot(folder: Path, count: int) -> Iterator[None]:
     taken = wait_until(
         f"one of the lab's {count} places",
         lambda: _take(folder, count),
+        owed_by=Owner.HOST,
         within=PATIENCE,
         every=0.05,
         last=lambda: "all are in use",

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from harness.deadline import PACE
-from harness.errors import DeadlineExceeded, Unavailable, VmmDied
-from harness.process.exit_status import ExitStatus
+from harness.errors import DeadlineExceeded, Owner, Unavailable, VmmDied
+from harness.host.trouble import oom_kills
+from harness.process.exit_status import FROM_OUTSIDE, ExitStatus
+from harness.process.last_words import own_words
 from harness.process.log_clock import LogClock
 
 if TYPE_CHECKING:
@@ -76,6 +78,10 @@ class VmmProcess:
         self.argv = list(argv)
         self._log = log
         self._supervisor: Supervisor | None = None
+        self._asked_to_end = False
+        self.end_is_known = False
+        """Whether somebody was told of its end: see `died`."""
+        self._oom_kills = oom_kills()
         tied = [setpriv, "--pdeathsig", "KILL", "--", *argv]
         with _new_log(log) as output:
             log.with_name(COMMAND).write_text(
@@ -140,19 +146,41 @@ class VmmProcess:
             return None
         return ExitStatus(code, None) if code >= 0 else ExitStatus(128 - code, _signal_name(-code))
 
-    def died(self, name: str, status: ExitStatus, doing: str) -> VmmDied:
-        """The error for a process that ended where it should have lived."""
-        words = self.tail() or "(none)"
-        text = f"{name} died ({status}) {doing}; its last words: {words}"
-        return VmmDied(text, status.code, self.output())
+    def expect_end(self) -> None:
+        """It was asked for something after which it ends by itself."""
+        self._asked_to_end = True
 
-    def wait(self, seconds: float) -> ExitStatus:
+    def ended_unasked(self) -> ExitStatus | None:
+        """How it ended, if it did and nobody had asked it to."""
+        return None if self._asked_to_end else self.exit_status()
+
+    def died(self, name: str, status: ExitStatus, doing: str) -> VmmDied:
+        """The error for a process that ended where it should have lived.
+
+        Its text has signal or status first, and then the process's own line about its end, if it left one.
+        """
+        self.end_is_known = True
+        output = self.output()
+        if status.code in FROM_OUTSIDE:
+            kills = oom_kills() - self._oom_kills
+            who = (
+                f"the kernel's OOM killer struck {kills} times meanwhile" if kills else "by somebody outside"
+            )
+            words = f"no VMM does that to itself: {who}"
+        elif own := own_words(output):
+            words = f"it said: {own}"
+        else:
+            words = f"its last words: {self.tail() or '(none)'}"
+        return VmmDied(f"{name} died ({status}) {doing}; {words}", status.code, output)
+
+    def wait(self, seconds: float, owed_by: Owner = Owner.VMM) -> ExitStatus:
         """Wait for the end. Raises DeadlineExceeded if it does not come."""
         try:
             self._popen.wait(seconds * PACE)
         except subprocess.TimeoutExpired:
             raise DeadlineExceeded(
-                f"waited {seconds * PACE:.1f} s for process {self.pid} ({self.argv[0]}) to end; it still runs"
+                f"waited {seconds * PACE:.1f} s for process {self.pid} ({self.argv[0]}) to end; it still runs",
+                owed_by,
             ) from None
         status = self.exit_status()
         assert status is not None
@@ -160,7 +188,9 @@ class VmmProcess:
 
     def stop(self) -> None:
         """Kill it if it still runs, and reap it. Raises DeadlineExceeded for a process that cannot be killed."""
+        if self._popen.poll() is None:
+            self.expect_end()
         self._popen.kill()
-        self.wait(10)
+        self.wait(10, Owner.HOST)
         if self._supervisor is not None:
             self._supervisor.close()

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass
+
+FROM_OUTSIDE = {
+    128 + number
+    for number in (
+        signal.SIGKILL,  # the kernel's OOM killer, or somebody's hand
+        signal.SIGTERM,
+        signal.SIGINT,
+        signal.SIGHUP,
+        signal.SIGXCPU,  # limits that the host has set
+        signal.SIGXFSZ,
+    )
+}
+"""Exit statuses, as a shell counts, of processes that were ended by somebody else: no program does this to itself."""
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,8 @@ Answers are kept per host and build: until the machine restarts, its kernel chan
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import json
-import os
 import platform
 import time
 from collections.abc import Callable
@@ -23,16 +20,20 @@ from harness.errors import DeadlineExceeded, HarnessError
 from harness.guest.linux.image import stock_kernel
 from harness.guest.probe.image import build_image
 from harness.guest.probe.monitor import Monitor
-from harness.host.kvm import KVM, KVM_CREATE_VM
+from harness.host import kvm
 from harness.record.store import write_atomically
 from harness.vmm.base import Launch, Vm, VmConfig, Vmm
 
+NEEDS_KVM = "cloud-hypervisor"
+"""The kind of VMM that is of no use without KVM; QEMU is emulated."""
 MEMORY_MIB = 64
 LINUX_MEMORY_MIB = 256
 EDITION = "2"
 """Changes when the questions do, so that answers to older ones are not used."""
-LINUX_PATIENCE = 10.0
-"""Seconds in which a stock kernel must print its first line; with a KVM that works it takes a tenth of one."""
+LINUX_PATIENCE = 5.0
+"""Seconds in which a stock kernel must print its first line; with a KVM that works it takes a tenth of one.
+
+What is late is not kept, so that a slow moment costs one run its Linux tests, and no more."""
 
 FULL_KVM = "it needs a KVM that runs stock kernels: run on bare metal, or where nested virtualisation is on"
 
@@ -42,13 +43,14 @@ class Answer:
     """Whether something works here; `detail` is the time it took, or what went wrong.
 
     `vmm_fails`: the host could, and the VMM does not. Then its tests are not skipped: they run, and show it.
-    `late`: it did not say so, a deadline did.
+    `late`: it did not say so, a deadline did. `way_out` is what a skip names, where `detail` does not.
     """
 
     works: bool
     detail: str
     vmm_fails: bool = False
     late: bool = False
+    way_out: str = FULL_KVM
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ class Capabilities:
         answer: Answer = getattr(self, need)
         if answer.works or answer.vmm_fails:
             return None
-        return f"this host cannot run it ({need.replace('_', ' ')}: {answer.detail}); {FULL_KVM}"
+        way_out = f"; {answer.way_out}" if answer.way_out else ""
+        return f"this host cannot run it ({need.replace('_', ' ')}: {answer.detail}){way_out}"
 
     @property
     def hangs(self) -> str | None:
@@ -81,12 +84,17 @@ class Capabilities:
 
 
 def capabilities(vmm: Vmm, scratch: Callable[[], Path], cache: Path | None = None) -> Capabilities:
-    """What this build can do on this host, from the cache or by trying. `scratch` gives fresh folders."""
+    """What this build can do on this host, from the cache or by trying. `scratch` gives fresh folders.
+
+    KVM and the right to use it are asked for anew each time. What only took too long is not kept: it may be the load.
+    """
+    if vmm.kind == NEEDS_KVM and (why := kvm.lacking()) is not None:
+        return Capabilities(*[Answer(False, why, way_out="")] * 3)  # the sentence has its own
     file = (cache or cache_root()) / "hosts" / f"{_key(vmm)}.json"
     if (known := _load(file)) is not None:
         return known
     found, lasting = _probe(vmm, scratch)
-    if lasting:
+    if lasting and not any(answer.late for answer in vars(found).values()):
         with suppress(OSError):  # a full disk costs the next run a second, no more
             file.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(file, json.dumps(asdict(found), indent=1).encode())
@@ -117,8 +125,6 @@ def _key(vmm: Vmm) -> str:
 
 def _probe(vmm: Vmm, scratch: Callable[[], Path]) -> tuple[Capabilities, bool]:
     """What works, and whether that is a lasting fact about this host: what is not is tried again next time."""
-    if vmm.kind == "cloud-hypervisor" and (why := _kvm_lacks()) is not None:
-        return Capabilities(*[Answer(False, why)] * 3), False
     probe_guest = _try(lambda: _answers(vmm, scratch()))
     if not probe_guest.works:  # it is made to run wherever anything runs
         return Capabilities(*[replace(probe_guest, vmm_fails=True)] * 3), False
@@ -131,21 +137,6 @@ def _probe(vmm: Vmm, scratch: Callable[[], Path]) -> tuple[Capabilities, bool]:
         linux_guest = _try(lambda: _boots_linux(vmm, scratch(), kernel))
     snapshot = _try(lambda: _saves(vmm, scratch()))
     return Capabilities(probe_guest, linux_guest, snapshot), lasting
-
-
-def _kvm_lacks() -> str | None:
-    """What keeps any VMM from using KVM on this host; None if nothing does (KVM_CREATE_VM, linux/kvm.h)."""
-    try:
-        kvm = os.open(KVM, os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
-        return f"{KVM} is missing" if error.errno == errno.ENOENT else f"no permission for {KVM}"
-    try:
-        os.close(fcntl.ioctl(kvm, KVM_CREATE_VM, 0))
-    except OSError as error:
-        return f"{KVM} makes no VM ({error.strerror})"
-    finally:
-        os.close(kvm)
-    return None
 
 
 def shorten(text: str, limit: int = 160) -> str:

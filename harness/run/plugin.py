@@ -18,6 +18,7 @@ from harness.errors import HarnessError, Unavailable
 from harness.evidence.collect import ATTRIBUTE, Collector, split_name, vmm_of
 from harness.evidence.judge import Judge
 from harness.evidence.junit import annotate
+from harness.evidence.threads import forget_threads, watch_threads
 from harness.host import namespace
 from harness.host.real_backends.find import given_programs, lacking
 from harness.host.syscalls import missing
@@ -128,6 +129,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Enter a network namespace of this process's own. The lab, which outlives the run, is under way by now."""
     config = session.config
     if not config.option.collectonly:
+        watch_threads()
         try:
             namespace.enter()
         except HarnessError as error:
@@ -268,6 +270,11 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 # Verdicts
+
+
+def pytest_runtest_logstart() -> None:
+    """A new test begins: what failed before is not its."""
+    forget_threads()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -15,13 +15,11 @@ import pytest
 from harness.errors import BadInput, DeadlineExceeded, Unavailable
 from harness.guest.linux.image import LinuxImage, linux_image
 from harness.host import tun
-from harness.run.capability import Capabilities, capabilities
+from harness.run.capability import NEEDS_KVM, Capabilities, capabilities
 from harness.scratch import Scratch
 from harness.vmm.base import Vmm
 from harness.vmm.find import find_vmms
 
-NEEDS_KVM = "cloud-hypervisor"
-"""The kind of VMM that the lab is for; QEMU is emulated anyway."""
 DRIVER_NEEDS = {"probe": "probe_guest", "linux": "linux_guest", "firmware": "linux_guest"}
 """What a host must be able to run for each driver: firmware asks as much of a KVM as Linux does."""
 

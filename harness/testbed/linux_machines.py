@@ -17,6 +17,7 @@ from harness.guest.linux.image import LinuxImage
 from harness.guest.linux.management import ManagementTap
 from harness.guest.probe.features import MULTIQUEUE
 from harness.host.backend import NetworkBackend
+from harness.host.trouble import available_mib
 from harness.testbed.nic import Nic
 from harness.testbed.surroundings import Surroundings
 from harness.testbed.testbed import NicPlan, Testbed
@@ -163,11 +164,5 @@ class LinuxMachines:
             machine.bed.close()
             return
         self._idle.append(machine)
-        while len(self._idle) > IDLE or (self._idle and _available_mib() < SPARE_MIB):
+        while len(self._idle) > IDLE or (self._idle and available_mib() < SPARE_MIB):
             self._idle.pop(0).bed.close()
-
-
-def _available_mib() -> int:
-    """Memory that the host can still give away (proc_meminfo(5))."""
-    lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    return int(lines["MemAvailable"].split()[0]) >> 10

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from harness.deadline import wait_until
-from harness.errors import DeadlineExceeded
+from harness.errors import DeadlineExceeded, Owner
 from harness.guest.firmware.files import FirmwareFiles
 from harness.guest.firmware.server import BootServer
 from harness.host.queues import frames_by_queue
@@ -90,5 +90,7 @@ def _await_end(vm: Vm) -> str:
         return _ENDS.search(vm.serial.transcript.decode(errors="replace")) is not None
 
     with suppress(DeadlineExceeded):
-        wait_until("the firmware to boot over the network", ended, within=PATIENCE, every=0.05)
+        wait_until(
+            "the firmware to boot over the network", ended, owed_by=Owner.GUEST, within=PATIENCE, every=0.05
+        )
     return vm.serial.transcript.decode(errors="replace")

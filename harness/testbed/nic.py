@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from harness.deadline import wait_until
-from harness.errors import DeadlineExceeded
+from harness.errors import DeadlineExceeded, Owner
 from harness.guest.driver import GuestDriver, Ledger
 from harness.host.backend import HostView, NetworkBackend
 from harness.host.flood import Flood
@@ -154,7 +154,7 @@ class Nic:
             return not self._ledger.missing
 
         with suppress(DeadlineExceeded):
-            wait_until("the guest's frames on the host", all_out, within=OUT_PATIENCE)
+            wait_until("the guest's frames on the host", all_out, owed_by=Owner.VMM, within=OUT_PATIENCE)
 
     def host(self) -> HostView:
         """The host's witness, now."""

@@ -177,6 +177,7 @@ class Testbed:
             vm = self.launch(config)
         except VmmDied as death:
             return death
+        vm.process.expect_end()
         try:
             status = vm.process.wait(REFUSAL_PATIENCE)
         except DeadlineExceeded as error:

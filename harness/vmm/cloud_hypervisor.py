@@ -15,8 +15,9 @@ from typing import Any
 import httpx
 
 from harness.deadline import PACE, Deadline, wait_until
-from harness.errors import DeadlineExceeded, VmmDied, VmmError
+from harness.errors import DeadlineExceeded, Owner, VmmDied, VmmError
 from harness.process.child import VmmProcess
+from harness.process.last_words import panic
 from harness.process.log_clock import Stamped
 from harness.unix_socket import connect
 from harness.vmm.base import (
@@ -45,8 +46,6 @@ TRIPLE_FAULT = "triple-fault"
 """In the line of the log that says why a VM was reset although nobody asked for it."""
 GLANCE = 2.0
 """Seconds after which a VMM that does not answer a question is looked at."""
-PANICKED = "panicked at"
-"""What Rust prints when a thread panics. The process may live on, and answer nothing."""
 
 
 def net_option(nic: NicConfig) -> str:
@@ -94,6 +93,7 @@ class CloudHypervisorVm(Vm):
             connection = wait_until(
                 f"{vmm.name} to open its serial socket",
                 connected,
+                owed_by=Owner.VMM,
                 within=START_PATIENCE,
                 every=0.0005,
                 last=lambda: process.tail(3) or "the process runs and says nothing",
@@ -121,7 +121,8 @@ class CloudHypervisorVm(Vm):
             self.check_alive(f"answering {endpoint}")
             raise DeadlineExceeded(
                 f"waited {deadline.seconds - deadline.remaining():.0f} s for {self.vmm.name} to answer {endpoint}; "
-                f"its last words: {self._panic() or self.process.tail(3)}"
+                f"its last words: {self._panic() or self.process.tail(3)}",
+                Owner.VMM,
             ) from error
         except httpx.HTTPError as error:
             self._settle()
@@ -152,9 +153,8 @@ class CloudHypervisorVm(Vm):
                     raise
 
     def _panic(self) -> str:
-        """What a thread said that panicked: where, and in the next line why."""
-        lines = self.process.output().splitlines()
-        return next((" ".join(lines[i : i + 2]) for i, line in enumerate(lines) if PANICKED in line), "")
+        """What a thread said that panicked, if one did: the process may live on, and answer nothing."""
+        return panic(self.process.output())
 
     def _settle(self) -> None:
         """A connection that broke off is how a dying VMM shows first: give its exit a moment to be seen."""
@@ -195,6 +195,7 @@ class CloudHypervisorVm(Vm):
         wait_until(
             f"the threads of {self.vmm.name} to come to where they wait",
             settled,
+            owed_by=Owner.VMM,
             within=THREAD_PATIENCE,
             every=0.0005,
             last=lambda: ", ".join(busy),
@@ -213,6 +214,7 @@ class CloudHypervisorVm(Vm):
         connection = wait_until(
             f"{self.vmm.name} to open its serial socket again after a reset",
             lambda: connect(self._files.serial),
+            owed_by=Owner.VMM,
             within=START_PATIENCE,
             last=lambda: self.process.tail(2),
         )
@@ -254,6 +256,7 @@ class CloudHypervisorVm(Vm):
         wait_until(
             f"{self.vmm.name} to let go of {nic_id}",
             lambda: all(net["id"] != nic_id for net in self.info()["config"].get("net") or ()),
+            owed_by=Owner.VMM,
             within=CALL_PATIENCE,
         )
 
@@ -280,6 +283,7 @@ class CloudHypervisorVm(Vm):
         self.await_threads()
         failures = self._files.count_events("migration-failed")
         self.call("PUT", "vm.send-migration", {"destination_url": f"unix:{place}", "local": local})
+        self.process.expect_end()
 
         def ended() -> bool:
             failed = self._files.count_events("migration-failed") > failures
@@ -289,6 +293,7 @@ class CloudHypervisorVm(Vm):
         wait_until(
             f"{self.vmm.name} to end after its VM was handed over",
             ended,
+            owed_by=Owner.VMM,
             within=CALL_PATIENCE,
             every=0.005,
             last=lambda: self.process.tail(2),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.deadline import PACE, wait_until
-from harness.errors import VmmError
+from harness.errors import Owner, VmmError
 from harness.process.child import VmmProcess
 from harness.unix_socket import connect
 from harness.vmm.base import Incoming, Vm
@@ -49,7 +49,9 @@ class CloudHypervisorIncoming(Incoming):
             self._check_alive("about to receive a VM")
             return probe()
 
-        return wait_until(f"{self._name} to open {what}", look, within=READY_PATIENCE, last=self._words)
+        return wait_until(
+            f"{self._name} to open {what}", look, owed_by=Owner.VMM, within=READY_PATIENCE, last=self._words
+        )
 
     def _words(self) -> str:
         return self.process.tail(3) or "the process runs and says nothing"
@@ -68,7 +70,14 @@ class CloudHypervisorIncoming(Incoming):
             return self._files.count_events("migration-receive-finished") > 0 or self._was_refused()
 
         within = ARRIVAL_PATIENCE
-        wait_until(f"{self._name} to receive the VM", ended, within=within, every=0.005, last=self._words)
+        wait_until(
+            f"{self._name} to receive the VM",
+            ended,
+            owed_by=Owner.VMM,
+            within=within,
+            every=0.005,
+            last=self._words,
+        )
         self._request.close()
         return self._adopt()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.deadline import wait_until
+from harness.errors import Owner
 
 APPEARS_WITHIN = 5.0
 
@@ -66,6 +67,7 @@ def map_shared_memory(pid: int, size: int, alive: Callable[[str], None]) -> Gues
     return wait_until(
         f"process {pid} to hold {size >> 20} MiB of shared memory for its guest",
         find,
+        owed_by=Owner.VMM,
         within=APPEARS_WITHIN,
         every=0.0005,
     )

@@ -14,7 +14,7 @@ from typing import Any
 from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError
 
 from harness.deadline import PACE, wait_until
-from harness.errors import DeadlineExceeded, VmmError
+from harness.errors import DeadlineExceeded, Owner, VmmError
 from harness.process.child import VmmProcess
 from harness.vmm.base import (
     Incoming,
@@ -128,7 +128,8 @@ class QemuVm(Vm):
             self.check_alive(doing)
             raise DeadlineExceeded(
                 f"waited {patience * PACE:.0f} s for {self.vmm.name} {doing}; "
-                f"its last words: {self.process.tail(3) or '(none)'}"
+                f"its last words: {self.process.tail(3) or '(none)'}",
+                Owner.VMM,
             ) from None
         except ExecuteError as error:
             raise VmmError(f"{self.vmm.name} refused {doing}: {error}") from error
@@ -184,6 +185,7 @@ class QemuVm(Vm):
         wait_until(
             f"{self.vmm.name} to let go of {nic_id}",
             lambda: f"'{nic_id}'" not in str(self.call("query-pci")),
+            owed_by=Owner.VMM,
             within=CALL_PATIENCE,
         )
         self.call("netdev_del", id=f"{nic_id}-backend")
@@ -205,6 +207,7 @@ class QemuVm(Vm):
         self.vmm.require(not local, "it hands no memory over as a descriptor")
         self.call("migrate", uri=f"unix:{place}")
         self.await_migration()
+        self.process.expect_end()
         self.call("quit")
         self.process.wait(CALL_PATIENCE)
 
@@ -215,7 +218,9 @@ class QemuVm(Vm):
             answer: dict[str, Any] = self.call("query-migrate")
             return answer if answer.get("status") in ("completed", "failed", "cancelled") else None
 
-        outcome = wait_until("QEMU to save or load its state", ended, within=CALL_PATIENCE, every=0.005)
+        outcome = wait_until(
+            "QEMU to save or load its state", ended, owed_by=Owner.VMM, within=CALL_PATIENCE, every=0.005
+        )
         if outcome["status"] != "completed":
             why = outcome.get("error-desc") or self.process.tail(2)
             raise VmmError(f"{self.vmm.name}: the migration {outcome['status']}: {why}")

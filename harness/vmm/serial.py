@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from harness.deadline import Deadline, wait_until
-from harness.errors import DeadlineExceeded, GuestError
+from harness.errors import DeadlineExceeded, GuestError, Owner
 
 TRANSCRIPT_LIMIT = 1 << 20
 """Bytes of the transcript that are kept: the newest."""
@@ -127,7 +127,7 @@ class SerialPort:
     def _settle(self, doing: str) -> None:
         """A line that breaks off is how a dying VMM shows first: give its end a moment to be seen."""
         with suppress(DeadlineExceeded):
-            wait_until("the VMM's end", lambda: self._alive(doing), within=SETTLE)
+            wait_until("the VMM's end", lambda: self._alive(doing), owed_by=Owner.VMM, within=SETTLE)
 
     def _wait(self, event: int, deadline: Deadline, awaiting: str) -> None:
         """Wait for the socket in short turns, so that a VMM that died silently is noticed."""
@@ -137,5 +137,6 @@ class SerialPort:
         self._alive(f"the suite awaited {awaiting}")
         if deadline.expired():
             raise DeadlineExceeded(
-                f"waited {deadline.seconds:.1f} s for {awaiting}; the serial port's last words: {self.tail(5)!r}"
+                f"waited {deadline.seconds:.1f} s for {awaiting}; the serial port's last words: {self.tail(5)!r}",
+                Owner.GUEST,
             )

@@ -11,6 +11,7 @@ import pytest
 from harness.bisect.command import main
 from harness.bisect.shell import Git
 from harness.deadline import wait_until
+from harness.errors import Owner
 from tests.bisect.conftest import BUILD, Repo, git
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -181,7 +182,12 @@ def stuck(commits: Repo, options: list[str], tmp_path: Path) -> Iterator[subproc
         "main",
     ]
     with subprocess.Popen([*command, "--build", build], stderr=subprocess.PIPE) as process:
-        wait_until("the build to hang", lambda: pid.exists() and pid.read_text().strip(), within=30)
+        wait_until(
+            "the build to hang",
+            lambda: pid.exists() and pid.read_text().strip(),
+            owed_by=Owner.HOST,
+            within=30,
+        )
         yield process
         process.kill()
 

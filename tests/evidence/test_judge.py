@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import sysconfig
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,8 +12,20 @@ from typing import Any, Literal
 
 import pytest
 
-from harness.errors import BadInput, DeadlineExceeded, GuestError, Unavailable, VmmDied, VmmError
-from harness.evidence.judge import Judge, reason_of, verdict_of
+from harness.checkout import ROOT
+from harness.errors import (
+    BadInput,
+    DeadlineExceeded,
+    GuestError,
+    HarnessError,
+    Owner,
+    Unavailable,
+    VmmDied,
+    VmmError,
+)
+from harness.evidence.judge import Judge, outcome_of
+from harness.evidence.threads import forget_threads, watch_threads
+from harness.process.exit_status import ExitStatus
 from harness.process.log_clock import LogClock
 from harness.record.journal import Journal
 from harness.record.results import PairRow
@@ -20,6 +35,7 @@ from harness.vmm.cloud_hypervisor import CloudHypervisor
 
 Phase = Literal["setup", "call", "teardown"]
 Outcome = Literal["passed", "failed", "skipped"]
+PHASES: tuple[Phase, ...] = ("setup", "call", "teardown")
 
 
 def a_report(outcome: Outcome, when: Phase = "call", longrepr: Any = None, **more: Any) -> pytest.TestReport:
@@ -35,53 +51,185 @@ WORDS = VmmDied("base died (killed by SIGSYS) while answering vm.info; its last 
 # Verdicts
 
 
+def raised(error: BaseException, place: str = __file__) -> BaseException:
+    """The error as if code of that file had raised it."""
+    try:
+        exec(compile("raise error", place, "exec"), {"error": error})
+    except BaseException as met:
+        return met
+    raise AssertionError
+
+
+LIFECYCLE, LIBRARY = str(ROOT / "harness/lifecycle/checks.py"), str(ROOT / "harness/host/tap.py")
+THEIRS = sysconfig.get_path("purelib") + "/pyroute2/x.py"
+OOM = VmmDied("base died (killed by SIGKILL) while pausing; no VMM does that to itself", 137)
+FAILURES: list[tuple[BaseException, Phase, str]] = [
+    (AssertionError(), "call", "fail"),
+    (raised(AssertionError()), "call", "fail"),
+    (raised(AssertionError(), LIFECYCLE), "call", "fail"),
+    (raised(AssertionError(), LIBRARY), "call", "error"),
+    (raised(AssertionError(), THEIRS), "call", "error"),
+    (raised(pytest.fail.Exception("DID NOT RAISE")), "call", "fail"),
+    (AssertionError(), "setup", "error"),
+    (AssertionError(), "teardown", "error"),
+    *(
+        (error, when, "fail")
+        for when in PHASES
+        for error in (
+            WORDS,
+            VmmError("refused"),
+            GuestError("faulted"),
+            DeadlineExceeded("waited", Owner.VMM),
+            DeadlineExceeded("waited", Owner.GUEST),
+        )
+    ),
+    *(
+        (error, when, "error")
+        for when in PHASES
+        for error in (
+            OOM,
+            DeadlineExceeded("waited", Owner.HOST),
+            Unavailable("no permission"),
+            BadInput("wrong option"),
+            HarnessError("a back end ended"),
+            KeyError("base"),
+            ZeroDivisionError(),
+            TypeError(),
+            FileNotFoundError(),
+            OSError(errno.EBADF, "Bad file descriptor"),
+            OSError(errno.EMFILE, "Too many open files"),
+            TimeoutError(),
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("error", "when", "verdict"), FAILURES)
+def test_verdict_of_a_failed_phase(error: BaseException, when: Phase, verdict: str) -> None:
+    found = outcome_of(a_report("failed", when), error, None)
+    assert found is not None
+    assert found.verdict == verdict
+
+
 @pytest.mark.parametrize(
-    ("report", "error", "verdict"),
+    ("report", "error", "outcome"),
     [
         (a_report("passed", "setup"), None, None),
-        (a_report("passed"), None, "pass"),
+        (a_report("passed"), None, ("pass", "")),
         (a_report("passed", "teardown"), None, None),
-        (a_report("failed"), AssertionError(), "fail"),
-        (a_report("failed"), TypeError(), "fail"),
-        (a_report("failed"), WORDS, "fail"),
-        (a_report("failed"), Unavailable("no permission"), "error"),
-        (a_report("failed"), BadInput("wrong option"), "error"),
-        (a_report("failed", "setup"), WORDS, "fail"),
-        (a_report("failed", "setup"), VmmError("refused"), "fail"),
-        (a_report("failed", "setup"), GuestError("faulted"), "fail"),
-        (a_report("failed", "setup"), DeadlineExceeded("waited"), "fail"),
-        (a_report("failed", "setup"), Unavailable("no permission"), "error"),
-        (a_report("failed", "setup"), FileNotFoundError(), "error"),
-        (a_report("failed", "teardown"), WORDS, "fail"),
-        (a_report("failed", "teardown"), AssertionError(), "error"),
-        (a_report("skipped", "setup", SKIPPED), None, "skip"),
-        (a_report("skipped", "call", SKIPPED), None, "skip"),
-        (a_report("skipped", wasxfail="reason: known"), AssertionError(), "xfail"),
-        (a_report("passed", wasxfail="known"), None, "xpass"),
-        (a_report("failed", longrepr="[XPASS(strict)] known"), None, "xpass"),
+        (a_report("skipped", "setup", SKIPPED), None, ("skip", "this host cannot run it")),
+        (a_report("skipped", "call", SKIPPED), None, ("skip", "this host cannot run it")),
+        (a_report("skipped", "call", list(SKIPPED)), None, ("skip", "this host cannot run it")),
+        (a_report("skipped", wasxfail="reason: known"), AssertionError("new"), ("xfail", "known")),
+        (a_report("skipped", wasxfail="reason: known"), Unavailable("no room"), ("error", "no room")),
+        (a_report("passed", wasxfail="known"), None, ("xpass", "known")),
+        (a_report("failed", longrepr="[XPASS(strict)] known"), None, ("xpass", "[XPASS(strict)] known")),
     ],
 )
-def test_verdict_of_a_phase(
-    report: pytest.TestReport, error: BaseException | None, verdict: str | None
+def test_outcome_of_a_phase_that_did_not_fail(
+    report: pytest.TestReport, error: BaseException | None, outcome: tuple[str, str] | None
 ) -> None:
-    assert verdict_of(report, error) == verdict
+    assert outcome_of(report, error, None) == outcome
 
 
 @pytest.mark.parametrize(
-    ("report", "error", "reason"),
+    ("error", "reason"),
     [
-        (a_report("passed"), None, ""),
-        (a_report("failed"), AssertionError("assert 1 == 2\n +  where"), "assert 1 == 2"),
-        (a_report("failed"), AssertionError(), "AssertionError"),
-        (a_report("failed"), WORDS, str(WORDS)),
-        (a_report("failed"), VmmError("x" * 999), "x" * 300),
-        (a_report("skipped", "setup", SKIPPED), None, "this host cannot run it"),
-        (a_report("skipped", wasxfail="reason: known"), AssertionError("new"), "known"),
-        (a_report("failed", longrepr="[XPASS(strict)] known"), None, "[XPASS(strict)] known"),
+        (AssertionError("assert 1 == 2\n +  where"), "assert 1 == 2"),
+        (AssertionError(), "AssertionError"),
+        (raised(AssertionError()), '"""From a phase of a test'),  # the line that raised it
+        (WORDS, str(WORDS)),
+        (VmmError("x" * 999), "x" * 500),
+        (KeyError("base"), "KeyError: 'base'"),
+        (raised(KeyError(6), LIBRARY), "KeyError: 6 (<module>, harness/host/tap.py:1)"),
+        (OSError(errno.EMFILE, "Too many open files"), "no more files may be opened (ulimit -n is "),
+        (OSError(errno.ENOSPC, "No space left"), "there is no space left on the disk: make room"),
     ],
 )
-def test_reason_is_one_line(report: pytest.TestReport, error: BaseException | None, reason: str) -> None:
-    assert reason_of(report, error) == reason
+def test_reason_is_one_line(error: BaseException, reason: str) -> None:
+    found = outcome_of(a_report("failed"), error, None)
+    assert found is not None
+    assert found.reason.startswith(reason)
+    assert "\n" not in found.reason
+
+
+# A VMM that is dead, and what of the suite's own has failed, stand first
+
+
+class Process:
+    """A VMM's process that ended so, or lives."""
+
+    supervisor = None
+    end_is_known = False
+    clock = LogClock(Path("/dev/null"), 0.0)
+
+    def __init__(self, code: int | None = None, said: str = "") -> None:
+        self.code, self.said = code, said
+
+    def tail(self, _: int) -> str:
+        return "its log"
+
+    def ended_unasked(self) -> ExitStatus | None:
+        return None if self.code is None else ExitStatus(self.code)
+
+    def died(self, name: str, status: ExitStatus, doing: str) -> VmmDied:
+        return VmmDied(f"{name} died ({status}) {doing}; it said: {self.said}", status.code, self.said)
+
+
+FAILED_BACK_END = "the vhost-user back end failed: ZeroDivisionError"
+
+
+@pytest.mark.parametrize("error", [AssertionError("assert False"), ConnectionResetError(), KeyError(3)])
+@pytest.mark.parametrize(
+    ("process", "back_end", "verdict", "reason"),
+    [
+        (
+            Process(134, "panicked"),
+            "",
+            "fail",
+            "base died (exit status 134) amid the test; it said: panicked",
+        ),
+        (Process(0), "", "fail", "base died (exit status 0) amid the test; "),
+        (Process(137), "", "error", "base died (exit status 137) amid the test; "),
+        (Process(), FAILED_BACK_END, "error", FAILED_BACK_END),
+        (Process(134), FAILED_BACK_END, "error", FAILED_BACK_END),
+    ],
+)
+def test_what_explains_the_rest_stands_first(
+    error: BaseException, process: Process, back_end: str, verdict: str, reason: str
+) -> None:
+    found = outcome_of(a_report("failed"), error, a_testbed(Nic(failure=back_end), process=process))
+    assert found is not None
+    assert found.verdict == verdict
+    assert found.reason.startswith(reason)
+
+
+def test_pass_whose_vmm_died_unnoticed_is_none() -> None:
+    bed = a_testbed(Nic(), process=Process(139, "SIGSEGV"))
+    assert outcome_of(a_report("passed"), None, bed) == (
+        "fail",
+        "base died (exit status 139) amid the test; it said: SIGSEGV",
+    )
+
+
+def test_pass_that_knows_how_its_vmm_died_stays_one() -> None:
+    process = Process(1)
+    process.end_is_known = True
+    assert outcome_of(a_report("passed"), None, a_testbed(Nic(), process=process)) == ("pass", "")
+
+
+def test_thread_that_failed_stands_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)  # pytest's own, which would fail this test
+    watch_threads()
+    thread = threading.Thread(target=lambda: 1 // 0, name="own")
+    thread.start()
+    thread.join()
+    found = outcome_of(a_report("failed"), AssertionError("assert False"), a_testbed(Nic()))
+    assert found is not None
+    assert found.verdict == "error"
+    assert found.reason.startswith("the suite's own thread own failed: ZeroDivisionError: ")
+    forget_threads()
+    assert outcome_of(a_report("failed"), AssertionError("x"), a_testbed(Nic())) == ("fail", "x")
 
 
 # Records
@@ -107,10 +255,10 @@ def an_item(**params: str) -> Any:
 class Nic:
     """A NIC of which each witness says what the test lays down."""
 
-    def __init__(self, agree: bool = True, error: Exception | None = None) -> None:
+    def __init__(self, agree: bool = True, error: Exception | None = None, failure: str = "") -> None:
         self.vm = SimpleNamespace(exit_status=lambda: None)
         self.driver = SimpleNamespace(running=True)
-        self.backend = None
+        self.backend = SimpleNamespace(failure=lambda: failure)
         self._agree, self._error = agree, error
 
     def rows(self) -> list[PairRow]:
@@ -122,15 +270,16 @@ class Nic:
         return SimpleNamespace(agree=self._agree)
 
 
-def a_testbed(*nics: Nic) -> Any:
+def a_testbed(*nics: Nic, process: Process | None = None) -> Any:
     journal = Journal()
     journal.add("guest", "did something")
-    clock = LogClock(Path("/dev/null"), 0.0)
-    process = SimpleNamespace(tail=lambda _: "its log", supervisor=None, clock=clock)
     vm = SimpleNamespace(
-        exit_status=lambda: None, timed_log=list, vmm=SimpleNamespace(name="base"), process=process
+        exit_status=lambda: None,
+        timed_log=list,
+        vmm=SimpleNamespace(name="base"),
+        process=process or Process(),
     )
-    return SimpleNamespace(nics=list(nics), vms=[vm], journal=journal)
+    return SimpleNamespace(nics=list(nics), vms=[vm], journal=journal, folder=Path("/"))
 
 
 ITEM = an_item(vmm="base", driver="probe", backend="tap")

@@ -14,7 +14,7 @@ import pytest
 from pyroute2 import IPRoute
 
 from harness.deadline import wait_until
-from harness.errors import BadInput, DeadlineExceeded, Unavailable
+from harness.errors import BadInput, DeadlineExceeded, Owner, Unavailable
 from harness.host import tap as tap_module
 from harness.host import tun, wire
 from harness.host.backend import HostView
@@ -212,7 +212,9 @@ def test_queues_of_another_process_are_seen(tap: Tap, open_queues: OpenQueues) -
     queues = open_queues(tap, 2)
     tun.set_queue(queues[1], attach=False)
     with subprocess.Popen(["cat"], pass_fds=queues, stdin=subprocess.PIPE) as vmm:
-        held = wait_until("cat to hold them", lambda: tap.queues(vmm.pid).each or None, within=5)
+        held = wait_until(
+            "cat to hold them", lambda: tap.queues(vmm.pid).each or None, owed_by=Owner.HOST, within=5
+        )
         vmm.communicate(timeout=5)
     assert held == (True, False)
 
@@ -334,7 +336,9 @@ def test_interface_that_takes_no_frame_is_given_up(tap: Tap, monkeypatch: pytest
 
     monkeypatch.setattr(wire, "TAKEN_WITHIN", 0.02)
     monkeypatch.setattr(tap._wire, "_sender", Full())
-    with pytest.raises(DeadlineExceeded, match=r"to take one more of 64 frames; last seen: it took 3$"):
+    with pytest.raises(
+        DeadlineExceeded, match=r"to take one more of 64 frames; last seen: it took 3; the host owed it"
+    ):
         tap.inject(FRAMES)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.deadline import wait_until
-from harness.errors import Unavailable
+from harness.errors import Owner, Unavailable
 from harness.lab.client import Lab, LabGone
 from harness.lab.state import State
 from harness.lab.wire import Kind
@@ -78,7 +78,7 @@ def test_run_ends_when_its_client_goes(lab: Lab) -> None:
     connection = lab.run(["sh", "-c", "trap '' INT; echo $$; exec sleep 1000"])
     pid = int(next(m.payload for m in connection.frames() if m.kind is Kind.OUTPUT))
     connection.close()
-    wait_until("an abandoned run to end", lambda: is_gone(pid), within=5)
+    wait_until("an abandoned run to end", lambda: is_gone(pid), owed_by=Owner.HOST, within=5)
     status = lab.status()
     assert status is not None
     assert status.runs == 0
@@ -97,7 +97,12 @@ def test_lab_of_another_checkout_is_renewed_unless_it_is_in_use(
     with pytest.raises(Unavailable, match=r"the lab was started from .*, and is in use: .* ci/lab down"):
         lab.start()
     run.close()
-    wait_until("the run to be forgotten", lambda: not (status := lab.status()) or not status.runs, within=5)
+    wait_until(
+        "the run to be forgotten",
+        lambda: not (status := lab.status()) or not status.runs,
+        owed_by=Owner.HOST,
+        within=5,
+    )
     lab.start()
     after = lab.status()
     assert after is not None
@@ -113,7 +118,7 @@ def test_down_leaves_nothing(make_lab: MakeLab) -> None:
     status = lab.status()
     assert status is not None
     assert lab.down()
-    wait_until("the keeper to end", lambda: is_gone(status.pid), within=5)
+    wait_until("the keeper to end", lambda: is_gone(status.pid), owed_by=Owner.HOST, within=5)
     assert not lab.place.folder.exists()
     assert not lab.down()
 
@@ -182,13 +187,18 @@ def test_keeper_that_is_killed_is_missed(make_lab: MakeLab) -> None:
             return lab.status() is None
         return False
 
-    wait_until("the lab to be down", is_down, within=5)
+    wait_until("the lab to be down", is_down, owed_by=Owner.HOST, within=5)
 
 
 def test_lab_that_nobody_uses_ends(make_lab: MakeLab) -> None:
     lab = make_lab("sleep", "1000", limits="beat=0.05,idle=0.2")
     lab.start()
-    wait_until("an idle lab to end and leave nothing", lambda: not lab.place.folder.exists(), within=5)
+    wait_until(
+        "an idle lab to end and leave nothing",
+        lambda: not lab.place.folder.exists(),
+        owed_by=Owner.HOST,
+        within=5,
+    )
 
 
 def test_keeper_that_does_not_start_is_told_with_its_words(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_thereafter(testbed, driver, backend):
 """
 NO_IMAGE = """
 from harness.run import session
-from harness.errors import Unavailable
+from harness.errors import Owner, Unavailable
 
 def no_image(*_):
     raise Unavailable("no image in this test")
@@ -175,7 +175,7 @@ def pytest_runtest_logfinish(nodeid, location):
     agent = int(open(os.environ["leaves"]).read())
     if "test_lethal" in nodeid and os.getppid() != agent:
         os.kill(agent, signal.SIGKILL)
-        wait_until("the keeper to see it", lambda: Lab().status().phase != "ready", within=5)
+        wait_until("the keeper to see it", lambda: Lab().status().phase != "ready", owed_by=Owner.HOST, within=5)
 """
 
 

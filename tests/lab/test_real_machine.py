@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.deadline import wait_until
-from harness.errors import HarnessError
+from harness.errors import HarnessError, Owner
 from harness.lab.client import Lab, LabGone
 from harness.lab.image import lab_image
 from harness.lab.machine import PROCESSOR, cpus
@@ -90,6 +90,6 @@ def test_machine_that_hangs_is_noticed_and_started_anew(lab: Lab) -> None:
         LabGone, match=r"the lab has not answered for \d+ s \(ready\); its console's last lines"
     ):
         list(connection.frames())
-    wait_until("the machine to be gone", lambda: is_gone(machine), within=10)
+    wait_until("the machine to be gone", lambda: is_gone(machine), owed_by=Owner.HOST, within=10)
     lab.await_ready()
     assert machine_of(lab) != machine

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 import pytest
 
 from harness.deadline import Deadline, wait_until
+from harness.errors import Owner
 from harness.lab.run import CANNOT_EXECUTE, Run, exit_code
 from harness.lab.wire import Kind, Request
 
@@ -88,7 +89,9 @@ def test_missing_command_is_said_as_a_shell_does(undo: ExitStack) -> None:
 def test_signal_reaches_all_of_the_command(undo: ExitStack) -> None:
     watched = Watched(request("sh", "-c", "sleep 100 & echo ready; wait"), undo)
     outlet = next(iter(watched.run.outlets))
-    wait_until("the command to be there", lambda: watched.run.read(outlet), within=PATIENCE)
+    wait_until(
+        "the command to be there", lambda: watched.run.read(outlet), owed_by=Owner.HOST, within=PATIENCE
+    )
     watched.run.signal(signal.SIGTERM)
     assert watched.until_end() == 128 + signal.SIGTERM
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.deadline import wait_until
-from harness.errors import DeadlineExceeded, Unavailable
+from harness.errors import DeadlineExceeded, Owner, Unavailable
 from harness.process.child import VmmProcess
 from harness.process.exit_status import ExitStatus
 
@@ -108,7 +108,7 @@ def test_descriptors_are_handed_over_by_number_and_no_others(run: Run) -> None:
 
 def test_stop_ends_it_whatever_it_does(run: Run) -> None:
     process = run("import signal; signal.signal(15, signal.SIG_IGN); print('up', flush=True); signal.pause()")
-    wait_until("the process to be up", process.output, within=10)
+    wait_until("the process to be up", process.output, owed_by=Owner.HOST, within=10)
     process.stop()
     assert process.exit_status() == ExitStatus(137, "SIGKILL")
     process.stop()
@@ -124,10 +124,12 @@ def test_process_dies_with_the_thread_that_started_it(run: Run) -> None:
 
     thread = threading.Thread(target=start_and_wait)
     thread.start()
-    wait_until("the process to be up", lambda: started and started[0].output(), within=10)
+    wait_until("the process to be up", lambda: started and started[0].output(), owed_by=Owner.HOST, within=10)
     assert not gone(started[0].pid)
     release.set()
-    wait_until("the process to die with its thread", lambda: gone(started[0].pid), within=5)
+    wait_until(
+        "the process to die with its thread", lambda: gone(started[0].pid), owed_by=Owner.HOST, within=5
+    )
     assert started[0].exit_status() == ExitStatus(137, "SIGKILL")
 
 
@@ -137,10 +139,17 @@ def test_process_dies_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     if not parent:  # only the kernel is left to clean up after this one
         VmmProcess([sys.executable, "-SEc", "import os; print(os.getpid(), flush=True)\n" + FOREVER], log)
         signal.pause()
-    words = wait_until("the process to be up", lambda: log.read_text() if log.exists() else "", within=10)
+    words = wait_until(
+        "the process to be up", lambda: log.read_text() if log.exists() else "", owed_by=Owner.HOST, within=10
+    )
     os.kill(parent, signal.SIGKILL)
     os.waitpid(parent, 0)
-    wait_until("the process to die with its parent", lambda: gone(int(words.split()[0])), within=5)
+    wait_until(
+        "the process to die with its parent",
+        lambda: gone(int(words.split()[0])),
+        owed_by=Owner.HOST,
+        within=5,
+    )
 
 
 def test_missing_setpriv_names_the_package(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

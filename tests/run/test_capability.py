@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import DeadlineExceeded, HarnessError, Unavailable, VmmDied, VmmError
+from harness.errors import DeadlineExceeded, GuestError, HarnessError, Owner, Unavailable, VmmDied, VmmError
+from harness.host import kvm
 from harness.run import capability
 from harness.run.capability import FULL_KVM, Answer, Capabilities, capabilities
 from harness.vmm.base import Vmm
@@ -41,7 +42,7 @@ def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Host:
     monkeypatch.setattr(capability, "_answers", host.attempt("probe"))
     monkeypatch.setattr(capability, "_boots_linux", host.attempt("linux"))
     monkeypatch.setattr(capability, "_saves", host.attempt("snapshot"))
-    monkeypatch.setattr(capability, "_kvm_lacks", lambda: host.kvm)
+    monkeypatch.setattr(kvm, "lacking", lambda: host.kvm)
     monkeypatch.setattr(capability, "build_image", lambda: tmp_path / "probe-0123")
     monkeypatch.setattr(capability, "stock_kernel", lambda: host.attempt("kernel")() or tmp_path)
     return host
@@ -84,7 +85,7 @@ def test_answers_are_kept(host: Host, ask: Ask) -> None:
 
 def test_negative_answers_are_kept_with_their_reason(host: Host, ask: Ask) -> None:
     host.ends["snapshot"] = VmmError("base refused vm.snapshot (HTTP 500): no nested state\nmore")
-    host.ends["linux"] = DeadlineExceeded("waited 10 s for a stock kernel's first line")
+    host.ends["linux"] = GuestError("the VMM closed the serial port while the suite awaited its first line")
     ask()
     host.ends.clear()
     found = ask()
@@ -93,6 +94,22 @@ def test_negative_answers_are_kept_with_their_reason(host: Host, ask: Ask) -> No
     assert found.lacking("snapshot") == (
         f"this host cannot run it (snapshot: {found.snapshot.detail}); {FULL_KVM}"
     )
+
+
+def test_what_came_too_late_is_not_kept(host: Host, ask: Ask) -> None:
+    host.ends["linux"] = DeadlineExceeded("waited 5 s for a stock kernel's first line", Owner.GUEST)
+    assert not ask().linux_guest.works
+    host.ends.clear()
+    assert ask().linux_guest.works, "the load of one moment hid all Linux tests"
+
+
+@pytest.mark.parametrize("why", ["no permission for /dev/kvm: join the group kvm", "/dev/kvm is missing"])
+def test_kvm_is_asked_anew_each_time(host: Host, ask: Ask, why: str) -> None:
+    assert ask().probe_guest.works
+    host.kvm = why
+    assert ask().lacking("probe_guest") == f"this host cannot run it (probe guest: {why})"
+    host.kvm = None
+    assert ask().probe_guest.works
 
 
 @pytest.mark.parametrize("change", ["another build", "another image", "another kernel"])
@@ -163,7 +180,8 @@ def test_build_that_cannot_run_even_the_probe_guest_is_not_skipped(host: Host, a
 
 
 @pytest.mark.parametrize(
-    ("error", "hangs"), [(DeadlineExceeded("waited 10 s for nothing"), True), (VmmDied("it died"), False)]
+    ("error", "hangs"),
+    [(DeadlineExceeded("waited 10 s for nothing", Owner.VMM), True), (VmmDied("it died"), False)],
 )
 def test_build_that_hangs_is_told_from_one_that_dies(
     host: Host, ask: Ask, error: HarnessError, hangs: bool
@@ -191,10 +209,10 @@ def test_header_says_what_works_and_why_not() -> None:
 
 def test_kvm_is_asked_for_a_vm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     device = tmp_path / "kvm"
-    monkeypatch.setattr(capability, "KVM", str(device))
-    assert capability._kvm_lacks() == f"{device} is missing"
+    monkeypatch.setattr(kvm, "KVM", str(device))
+    assert (kvm.lacking() or "").startswith(f"{device} is missing: ")
     device.write_text("")  # opens, and is no KVM
-    assert capability._kvm_lacks() == f"{device} makes no VM (Inappropriate ioctl for device)"
+    assert kvm.lacking() == f"{device} makes no VM (Inappropriate ioctl for device)"
 
 
 def test_real_guest_is_booted_on_the_reference(qemu: Vmm, image: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from harness.deadline import wait_until
+from harness.errors import Owner
 from harness.scratch import PREFIX
 from harness.vmm.base import Vmm
 from tests.run.suite import PATIENCE, Suite
@@ -51,7 +52,13 @@ def run(suite: Suite, qemu: Vmm, request: pytest.FixtureRequest) -> Iterator[sub
         process_group=0,
     ) as process:
         try:
-            wait_until("the test to be under way", lambda: under_way(process, suite), within=30, every=0.02)
+            wait_until(
+                "the test to be under way",
+                lambda: under_way(process, suite),
+                owed_by=Owner.HOST,
+                within=30,
+                every=0.02,
+            )
             yield process
         finally:
             if process.poll() is None:
@@ -86,6 +93,7 @@ def await_nothing_left(suite: Suite) -> None:
     wait_until(
         "every process of the run to be gone",
         lambda: not in_network(network) and not processes_naming(folder),
+        owed_by=Owner.HOST,
         within=30,
         every=0.02,
         last=lambda: [*in_network(network), *processes_naming(folder)],

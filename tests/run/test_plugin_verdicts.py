@@ -138,7 +138,7 @@ def test_every_record_has_its_keys(kinds: Kinds) -> None:
 def test_vmm_that_dies_at_start_fails_its_tests_with_its_words(kinds: Kinds, test: str) -> None:
     (record,) = [r for r in kinds.suite.results["results"] if r["test"].endswith(f"::{test}")]
     assert record["verdict"] == "fail"
-    assert record["reason"].startswith("alpha died (exit status 1) while answering on its monitor; its last")
+    assert record["reason"].startswith("alpha died (exit status 1) while answering on its monitor; it said: ")
     assert "the fake VMM was told to fail" in record["details"]
     assert "the fake VMM was told to fail" in kinds.ran.out
 

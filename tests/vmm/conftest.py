@@ -9,6 +9,7 @@ from typing import Protocol
 import pytest
 
 from harness.deadline import wait_until
+from harness.errors import Owner
 from harness.vmm.base import Launch, NicConfig, Vm, VmConfig
 from harness.vmm.find import identify
 from tests.vmm.fakes import make_fake, processes_naming
@@ -27,6 +28,7 @@ def workdir(tmp_path: Path) -> Iterator[Path]:
     wait_until(
         "every fake to be gone",
         lambda: not processes_naming(str(tmp_path)),
+        owed_by=Owner.HOST,
         within=5,
         last=lambda: processes_naming(str(tmp_path)),
     )

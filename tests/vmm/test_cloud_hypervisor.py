@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness.deadline import wait_until
-from harness.errors import DeadlineExceeded, HarnessError, VmmDied, VmmError
+from harness.errors import DeadlineExceeded, HarnessError, Owner, VmmDied, VmmError
 from harness.vmm import cloud_hypervisor
 from harness.vmm.base import Launch, NicConfig, TapByFds, TapByName, VhostUserSocket, Vm, VmConfig
 from harness.vmm.cloud_hypervisor import CloudHypervisorVm, net_option
@@ -35,7 +35,8 @@ def healthy(start: Start) -> CloudHypervisorVm:
 @pytest.mark.parametrize("behaviour", ["dies-at-start", "dies-after-its-api-socket"])
 def test_death_at_start_gives_status_and_words(start: Start, behaviour: str) -> None:
     with pytest.raises(
-        VmmDied, match=r"^fake died \(exit status 1\) at start; its last words: Error: the fake VMM"
+        VmmDied,
+        match=r"^fake died \(exit status 1\) at start; it said: the fake VMM was told to fail: it obeyed$",
     ):
         start(behaviour)
 
@@ -44,7 +45,7 @@ def test_start_that_hangs_is_ended_with_its_last_words(
     start: Start, workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def impatient(reason: str, probe: Callable[[], object], **options: Any) -> object:
-        wait_until("the fake's words", (workdir / "vmm.log").read_text, within=10)
+        wait_until("the fake's words", (workdir / "vmm.log").read_text, owed_by=Owner.HOST, within=10)
         return wait_until(reason, probe, **{**options, "within": 0.05})
 
     monkeypatch.setattr(cloud_hypervisor, "wait_until", impatient)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.deadline import wait_until
-from harness.errors import DeadlineExceeded, VmmDied
+from harness.errors import DeadlineExceeded, Owner, VmmDied
 from harness.vmm import memory as memory_module
 from harness.vmm.memory import GuestMemory, map_shared_memory
 
@@ -62,7 +62,9 @@ def test_memory_of_another_process_is_found_by_its_size() -> None:
         [sys.executable, "-SEc", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         memory = map_shared_memory(process.pid, SIZE, lambda _: None)
-        wait_until("its bytes", lambda: memory.read(4096, 19) == b"from the other side", within=5)
+        wait_until(
+            "its bytes", lambda: memory.read(4096, 19) == b"from the other side", owed_by=Owner.HOST, within=5
+        )
         memory.set16(8192, 0x6261)
         said, _ = process.communicate(timeout=10)
         memory.close()

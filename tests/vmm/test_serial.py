@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness.deadline import Deadline, wait_until
-from harness.errors import DeadlineExceeded, GuestError, VmmDied
+from harness.errors import DeadlineExceeded, GuestError, Owner, VmmDied
 from harness.vmm import serial as serial_module
 from harness.vmm.serial import SerialPort
 
@@ -111,7 +111,7 @@ def test_guest_that_takes_nothing_is_reported(port: SerialPort) -> None:
 def test_drain_takes_all_and_waits_for_nothing(port: SerialPort, far: socket.socket) -> None:
     assert port.drain() == b""
     far.sendall(b"no end of line")
-    assert wait_until("what was sent", port.drain, within=5) == b"no end of line"
+    assert wait_until("what was sent", port.drain, owed_by=Owner.HOST, within=5) == b"no end of line"
     assert port.drain() == b""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from pyroute2 import IPRoute
 
 from harness.deadline import wait_until
-from harness.errors import Unavailable
+from harness.errors import Owner, Unavailable
 from harness.process.child import VmmProcess
 
 HOST = IPv4Interface("10.98.0.1/24")
@@ -57,7 +57,13 @@ class BootServer:
                 folder.with_suffix(".log"),
             )
             undo.callback(self.process.stop)
-            wait_until("dnsmasq to start", self._started, within=START_SECONDS, last=self.process.tail)
+            wait_until(
+                "dnsmasq to start",
+                self._started,
+                owed_by=Owner.HOST,
+                within=START_SECONDS,
+                last=self.process.tail,
+            )
             self._undo = undo.pop_all()
 
     def _started(self) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from harness.deadline import Deadline
-from harness.errors import DeadlineExceeded, GuestError, HarnessError
+from harness.errors import DeadlineExceeded, GuestError, HarnessError, Owner
 from harness.vmm.base import Vm
 from harness.vmm.serial import SerialPort
 
@@ -58,9 +58,9 @@ class Console:
                 line = self._serial.read_line(within=deadline, awaiting=awaiting).decode(errors="replace")
             except DeadlineExceeded:
                 sentence = f"waited {deadline.seconds:.1f} s for {awaiting}"
-                raise DeadlineExceeded(f"{sentence}{self.evidence()}") from None
+                raise DeadlineExceeded(f"{sentence}{self.evidence()}", Owner.GUEST) from None
             except HarnessError as error:
-                raise type(error)(f"{error}{self._tail()}") from error
+                raise error.with_more(self._tail()) from error
             if ready := _READY.search(line):
                 return ready[1].strip()
             if ended := self._ending(line, "it booted"):
@@ -76,7 +76,7 @@ class Console:
         try:
             self._check_alive(doing)
         except HarnessError as error:
-            raise type(error)(f"{error}{self._tail()}") from error
+            raise error.with_more(self._tail()) from error
 
     def evidence(self) -> str:
         """The last lines of the console and of the VMM's log, to be put behind a sentence."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.deadline import wait_until
-from harness.errors import GuestError
+from harness.errors import GuestError, Owner
 from harness.guest.linux import pktgen
 from harness.guest.linux.address import guest_address
 from harness.guest.linux.boot import MANAGEMENT_ID
@@ -127,6 +127,7 @@ class LinuxGuest:
         wait_until(
             f"{interface} in the guest to count {total} received frames",
             lambda: self._total(interface, "rx") >= total,
+            owed_by=Owner.GUEST,
             within=within,
             last=lambda: f"{self._total(interface, 'rx')} frames",
         )
@@ -164,6 +165,7 @@ class LinuxGuest:
         wait_until(
             f"a NIC with the MAC {mac} in the guest",
             lambda: self.run(f". /lib/nics.sh; name_nic {interface} {mac}").ok,
+            owed_by=Owner.GUEST,
             within=within,
             every=0.05,
             last=lambda: "the NICs " + " ".join(self.check("cat /sys/class/net/*/address").split()),

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from harness.cache import cached
 from harness.deadline import PACE
-from harness.errors import DeadlineExceeded, Unavailable
+from harness.errors import DeadlineExceeded, Owner, Unavailable
 
 _APT_LISTS = Path("/var/lib/apt/lists")
 OWN_IMAGE = "or give a kernel and an image of your own (--guest-kernel, --guest-image)"
@@ -113,7 +113,8 @@ def _run(command: list[str], seconds: float, about: str, cwd: Path | None = None
         )
     except subprocess.TimeoutExpired:
         raise DeadlineExceeded(
-            f"waited {seconds * PACE:.0f} s for {command[0]} to fetch {about}: check the mirror, {OWN_IMAGE}"
+            f"waited {seconds * PACE:.0f} s for {command[0]} to fetch {about}: check the mirror, {OWN_IMAGE}",
+            Owner.HOST,
         ) from None
     if done.returncode:
         raise Unavailable(

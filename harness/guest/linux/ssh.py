@@ -16,7 +16,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from harness.deadline import Deadline, wait_until
-from harness.errors import DeadlineExceeded, GuestError, HarnessError
+from harness.errors import DeadlineExceeded, GuestError, HarnessError, Owner
 from harness.guest.linux.command import CommandResult, RunningCommand
 from harness.guest.linux.keys import KEY_TYPE, Keys
 
@@ -101,7 +101,8 @@ class Connection:
             self._check(f"the suite awaited {awaiting}", output)
             if deadline.expired():
                 raise DeadlineExceeded(
-                    f"waited {deadline.seconds:.1f} s for {awaiting}{output()}{self._watch.evidence()}"
+                    f"waited {deadline.seconds:.1f} s for {awaiting}{output()}{self._watch.evidence()}",
+                    Owner.GUEST,
                 )
         try:
             return outcome.value()
@@ -109,7 +110,7 @@ class Connection:
             self._check(f"the suite awaited {awaiting}", output)
             evidence = f"{output()}{self._watch.evidence()}"
             if isinstance(error, HarnessError):
-                raise type(error)(f"{error}{evidence}") from error
+                raise error.with_more(evidence) from error
             raise GuestError(
                 f"the SSH connection was lost ({_words(error)}) while the suite awaited {awaiting}{evidence}"
             ) from error
@@ -118,7 +119,7 @@ class Connection:
         try:
             self._watch.check(doing)
         except HarnessError as error:
-            raise type(error)(f"{error}{output()}") from error
+            raise error.with_more(output()) from error
 
 
 def _connect(address: str, port: int, deadline: Deadline) -> socket.socket:
@@ -144,7 +145,12 @@ def _connect(address: str, port: int, deadline: Deadline) -> socket.socket:
         return made
 
     return wait_until(
-        f"SSH at {address} port {port}", attempt, within=deadline, every=0.05, last=lambda: last
+        f"SSH at {address} port {port}",
+        attempt,
+        owed_by=Owner.GUEST,
+        within=deadline,
+        every=0.05,
+        last=lambda: last,
     )
 
 

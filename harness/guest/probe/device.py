@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
 from harness.deadline import wait_until
+from harness.errors import Owner
 from harness.guest.probe import pci
 from harness.guest.probe.bus import Bus, Operation, map_registers, read, write
 from harness.guest.probe.features import Feature
@@ -117,6 +118,7 @@ class VirtioDevice:
             wait_until(
                 "the device's status to read 0 after a reset",
                 lambda: self.status == 0,
+                owed_by=Owner.VMM,
                 within=RESET_PATIENCE,
                 last=lambda: f"status {int(self.status):#x}",
             )
@@ -208,6 +210,7 @@ class VirtioDevice:
         wait_until(
             f"queue_reset of virtqueue {index} to read 0",
             lambda: self.bus.run([select, register])[0] == 0,
+            owed_by=Owner.VMM,
             within=RESET_PATIENCE,
         )
 

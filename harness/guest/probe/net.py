@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from harness.deadline import Deadline, wait_until
-from harness.errors import DeadlineExceeded, GuestError
+from harness.errors import DeadlineExceeded, GuestError, Owner
 from harness.guest.probe import pci
 from harness.guest.probe.bus import Bus
 from harness.guest.probe.device import Common, Status, VirtioDevice
@@ -333,7 +333,7 @@ class VirtioNet:
             return len(answers) >= count
 
         with suppress(DeadlineExceeded):  # silence is an answer to be judged, and is one below
-            wait_until("the control queue's answers", arrived, within=within, every=0)
+            wait_until("the control queue's answers", arrived, owed_by=Owner.VMM, within=within, every=0)
         status = self.device.status
         missing = [Answer(Ack.SILENCE, None, b"", status)] * (count - len(answers))
         if missing:
@@ -387,7 +387,12 @@ class VirtioNet:
             return len(pairs) >= count
 
         wait_until(
-            f"{count} frames to arrive", enough, within=within, every=0, last=lambda: f"{len(pairs)} came"
+            f"{count} frames to arrive",
+            enough,
+            owed_by=Owner.VMM,
+            within=within,
+            every=0,
+            last=lambda: f"{len(pairs)} came",
         )
         return set(pairs)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from harness.errors import GuestError
+from harness.errors import GuestError, HarnessError
 from harness.guest.probe.bus import Memory
 
 DESC_NEXT, DESC_WRITE, DESC_INDIRECT = 1, 2, 4
@@ -29,11 +29,13 @@ class Arena:
         self._end = end
 
     def take(self, size: int, align: int = 64) -> int:
-        """The address of `size` fresh bytes. Raises GuestError when none are left."""
+        """The address of `size` fresh bytes. Raises HarnessError when none are left."""
         address = -(-self._next // align) * align
         if address + size > self._end:
             room = (self._end - self._start) >> 10
-            raise GuestError(f"the driver's memory is full: {size} more bytes do not fit into its {room} KiB")
+            raise HarnessError(
+                f"the driver's memory is full: {size} more bytes do not fit into its {room} KiB"
+            )
         self._next = address + size
         return address
 

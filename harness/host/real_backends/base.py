@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Self
 
 from harness.deadline import wait_until
-from harness.errors import BadInput, HarnessError
+from harness.errors import BadInput, HarnessError, Owner
 from harness.host.backend import HostView, Place
 from harness.host.vhost_user.endpoints import Connect, Endpoint, Listen
 from harness.host.vhost_user.log import Entry, Event, Sender
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user.proxy import Proxy
 from harness.process.child import VmmProcess
+from harness.process.last_words import own_words
 from harness.vmm.base import VhostUserSocket
 
 READY_WITHIN = 10.0
@@ -76,7 +77,13 @@ class RealBackend(ABC):
             self._check_alive()
             return self.socket.exists()
 
-        wait_until(f"{self.name} to open its socket", ready, within=READY_WITHIN, last=self.process.tail)
+        wait_until(
+            f"{self.name} to open its socket",
+            ready,
+            owed_by=Owner.HOST,
+            within=READY_WITHIN,
+            last=self.process.tail,
+        )
 
     def _check_alive(self) -> None:
         if (status := self.process.exit_status()) is not None:
@@ -116,6 +123,13 @@ class RealBackend(ABC):
     @abstractmethod
     def sibling(self, place: Place, pairs: int) -> Self:
         """Another process of the same program."""
+
+    def failure(self) -> str:
+        """How the program ended before its time, or the proxy's thread; empty if neither did."""
+        if (status := self.process.ended_unasked()) is not None:
+            words = own_words(self.process.output()) or self.process.tail(1) or "(none)"
+            return f"{self.name} ended ({status}) amid the test; its last words: {words}"
+        return f"the vhost-user proxy failed: {why}" if (why := self.proxy.failure) else ""
 
     def close(self) -> None:
         """Stop the program and the proxy. Raises HarnessError if the proxy failed."""

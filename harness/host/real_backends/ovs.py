@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from harness.deadline import PACE, wait_until
-from harness.errors import BadInput, HarnessError, Unavailable
+from harness.errors import BadInput, DeadlineExceeded, HarnessError, Owner, Unavailable
 from harness.host.backend import Place
 from harness.host.real_backends.base import READY_WITHIN
 from harness.host.real_backends.dpdk import DpdkBackend
@@ -67,6 +67,7 @@ class OpenVSwitch(DpdkBackend):
         wait_until(
             "Open vSwitch's database",
             lambda: is_listened_on(self._database),
+            owed_by=Owner.HOST,
             within=READY_WITHIN,
             last=server.tail,
         )
@@ -103,7 +104,9 @@ class OpenVSwitch(DpdkBackend):
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise HarnessError(f"{words[0]} did not end within {CALL_PATIENCE * PACE:.0f} s") from None
+            raise DeadlineExceeded(
+                f"waited {CALL_PATIENCE * PACE:.0f} s for {words[0]} to end", Owner.HOST
+            ) from None
         if done.returncode:
             raise HarnessError(f"{words[0]} failed: {done.stderr.strip() or 'it said nothing'}")
 
@@ -115,7 +118,13 @@ class OpenVSwitch(DpdkBackend):
             self._check_alive()
             return "vhost-user client: socket created" in self.process.output()
 
-        wait_until("Open vSwitch to have its port", served, within=READY_WITHIN, last=self.process.tail)
+        wait_until(
+            "Open vSwitch to have its port",
+            served,
+            owed_by=Owner.HOST,
+            within=READY_WITHIN,
+            last=self.process.tail,
+        )
 
     def inject(self, frames: Sequence[bytes]) -> None:
         """Always raises BadInput: where the switch sends frames is its own affair, whatever the VMM told it."""

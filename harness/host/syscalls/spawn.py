@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from harness.deadline import PACE
-from harness.errors import DeadlineExceeded
+from harness.errors import DeadlineExceeded, Owner
 from harness.host.syscalls import filter as seccomp_filter
 
 PATIENCE = 30.0
@@ -46,7 +46,8 @@ class FilteredProcess:
             self._released.set()
             if isinstance(error, TimeoutError) and not started.done():
                 raise DeadlineExceeded(
-                    f"waited {PATIENCE * PACE:.0f} s for the system to execute {argv[0]}; it still has not"
+                    f"waited {PATIENCE * PACE:.0f} s for the system to execute {argv[0]}; it still has not",
+                    Owner.HOST,
                 ) from error
             raise
 

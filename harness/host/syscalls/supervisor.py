@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from harness.deadline import PACE, wait_until
-from harness.errors import DeadlineExceeded, HarnessError
+from harness.errors import DeadlineExceeded, HarnessError, Owner
 from harness.host.syscalls import kernel, notifications
 from harness.host.syscalls.call import Action, Call, Caller, Outcome
 from harness.host.syscalls.caller import look_at
@@ -89,6 +89,7 @@ class Supervisor:
         wait_until(
             f"{seconds:g} s without a TUNSETQUEUE",
             quiet,
+            owed_by=Owner.VMM,
             within=within,
             last=lambda: str(self.calls[-1]),
         )
@@ -145,7 +146,8 @@ class Supervisor:
         if self._thread.is_alive():
             policies = [policy for policy, _ in self._policies]
             raise DeadlineExceeded(
-                f"waited {CLOSE_PATIENCE * PACE:.0f} s for the supervisor to end; a policy blocks: {policies}"
+                f"waited {CLOSE_PATIENCE * PACE:.0f} s for the supervisor to end; a policy blocks: {policies}",
+                Owner.HOST,
             )
         self._closed = True
         self._process.release()

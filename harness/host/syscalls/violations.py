@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.deadline import Deadline
-from harness.errors import DeadlineExceeded, HarnessError, Unavailable
+from harness.errors import DeadlineExceeded, HarnessError, Owner, Unavailable
 from harness.host.syscalls import kernel
 from harness.host.syscalls.names import command_name, system_call_name
+from harness.process.last_words import SECCOMP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 
 PATIENCE = 10.0
 """Seconds within which the tracer must have attached, or ended with the process that it traces."""
-
-
-ANNOUNCEMENT = "Possible seccomp violation"
-"""What cloud-hypervisor prints on SIGSYS before it ends."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ class ViolationWatch:
                 )
             if deadline.expired():
                 raise DeadlineExceeded(
-                    f"waited {deadline.seconds:.0f} s for the tracer to attach to process {pid}"
+                    f"waited {deadline.seconds:.0f} s for the tracer to attach to process {pid}", Owner.HOST
                 )
             select.select([self._lines], [], [], deadline.remaining())
         if "refused" in said[0]:
@@ -127,7 +124,7 @@ def violation_report(status: ExitStatus | None, log: str, violations: Sequence[V
     """
     if violations:
         return f"seccomp violation: {violations[0]}"
-    if (status is not None and status.signal == "SIGSYS") or ANNOUNCEMENT in log:
+    if (status is not None and status.signal == "SIGSYS") or SECCOMP in log:
         return (
             "seccomp violation: the VMM's own filter forbade one of its system calls; "
             "a ViolationWatch on a new run tells thread, call and command"

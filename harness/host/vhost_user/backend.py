@@ -263,6 +263,11 @@ class Backend:
             self._connection.findings.clear()
             return taken
 
+    @property
+    def failure(self) -> str:
+        """What ended its thread before its time; empty if nothing did."""
+        return self._loop.failure or ""
+
     def check(self) -> None:
         """Raise VmmError for findings, HarnessError if the back end itself failed."""
         if self._loop.failure:

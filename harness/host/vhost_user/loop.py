@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from harness.deadline import Deadline
-from harness.errors import DeadlineExceeded, HarnessError
+from harness.errors import DeadlineExceeded, HarnessError, Owner
 
 T = TypeVar("T")
 
@@ -80,7 +80,8 @@ class Loop:
     ) -> T:
         """Wait until `probe`, asked with the lock held after every change, answers something true.
 
-        Raises DeadlineExceeded with the reason and `last()`, LoopFailed if the thread has ended.
+        What comes over its descriptors is the VMM's to send: raises DeadlineExceeded as its, with the reason and
+        `last()`, LoopFailed if the thread has ended.
         """
         deadline = within if isinstance(within, Deadline) else Deadline(within)
         with self.changed:
@@ -90,7 +91,7 @@ class Loop:
                     return seen
                 if deadline.expired():
                     raise DeadlineExceeded(
-                        f"waited {deadline.seconds:.1f} s for {reason}; last seen: {last()}"
+                        f"waited {deadline.seconds:.1f} s for {reason}; last seen: {last()}", Owner.VMM
                     )
                 self.changed.wait(min(deadline.remaining(), _LOOK_AGAIN))
 

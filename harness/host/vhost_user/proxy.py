@@ -86,6 +86,11 @@ class Proxy:
             )
             return f"{'; '.join(sides)}; last message {last[0] if last else 'none'}"
 
+    @property
+    def failure(self) -> str:
+        """What ended its thread before its time; empty if nothing did."""
+        return self._loop.failure or ""
+
     def check(self) -> None:
         """Raise HarnessError if the proxy itself failed."""
         if self._loop.failure:

@@ -7,6 +7,7 @@ import pytest
 
 from harness.errors import GuestError
 from harness.guest.linux.image import LinuxImage
+from harness.host.trouble import available_mib
 from harness.testbed import linux_machines as module
 from harness.testbed.linux_machines import IDLE, SPARE_MIB, LinuxMachines, Machine, Wanted
 from harness.testbed.surroundings import Surroundings
@@ -46,8 +47,8 @@ def booted(monkeypatch: pytest.MonkeyPatch) -> list[Machine]:
 
     monkeypatch.setattr(LinuxMachines, "_boot", boot)
     monkeypatch.setattr(module, "LinuxDriver", FakeDriver)
-    assert module._available_mib() > 0
-    monkeypatch.setattr(module, "_available_mib", lambda: SPARE_MIB)
+    assert available_mib() > 0
+    monkeypatch.setattr(module, "available_mib", lambda: SPARE_MIB)
     return made
 
 
@@ -138,7 +139,7 @@ def test_none_waits_where_memory_is_short(
     use: Callable[..., int], booted: list[Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use()
-    monkeypatch.setattr(module, "_available_mib", lambda: SPARE_MIB - 1)
+    monkeypatch.setattr(module, "available_mib", lambda: SPARE_MIB - 1)
     use(vmm="b")
     assert closed(booted) == [True, True]
 

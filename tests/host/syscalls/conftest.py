@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from harness.deadline import Deadline
-from harness.errors import DeadlineExceeded
+from harness.errors import DeadlineExceeded, Owner
 from harness.host.syscalls import Call, Policy, Supervisor, missing
 
 CHILD = Path(__file__).with_name("tap_child.py")
@@ -40,7 +40,7 @@ class StandIn:
         deadline, line = Deadline(10), b""
         while not line.endswith(b"\n"):
             if not self.speaks(deadline.remaining()):
-                raise DeadlineExceeded(f"waited 10 s for {awaiting}; calls so far: {self.calls}")
+                raise DeadlineExceeded(f"waited 10 s for {awaiting}; calls so far: {self.calls}", Owner.HOST)
             if not (part := os.read(self.popen.stdout.fileno(), 65536)):
                 raise EOFError(f"the child ended while {awaiting} was awaited; calls so far: {self.calls}")
             line += part

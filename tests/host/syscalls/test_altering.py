@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.deadline import wait_until
+from harness.errors import Owner
 from harness.host.syscalls import (
     ATTACH,
     DETACH,
@@ -62,7 +63,7 @@ def test_a_swallowed_call_succeeds_and_does_nothing(stand_in: MakeStandIn) -> No
 def test_a_delayed_call_is_done_and_returns_after_the_delay(stand_in: MakeStandIn) -> None:
     child = stand_in(delay(BRIEF, nth=1))
     child.send("call", "t0", "detach", [1])
-    wait_until("the call to arrive", lambda: child.calls, within=5)
+    wait_until("the call to arrive", lambda: child.calls, owed_by=Owner.HOST, within=5)
     assert child.calls[0].outcome is Outcome.PENDING
     assert child.answer() == [0]
     assert child.calls[0].seconds >= BRIEF
@@ -81,7 +82,7 @@ def test_a_postponed_call_succeeds_at_once_and_is_done_later(stand_in: MakeStand
     child = stand_in(postpone(BRIEF, DETACH))
     assert child.detach(3) == [0]
     call = child.calls[0]
-    wait_until("the detach to be done", lambda: call.effects, within=5)
+    wait_until("the detach to be done", lambda: call.effects, owed_by=Owner.HOST, within=5)
     assert child.attached() == {0, 1, 2}
     assert call.effects[0].time >= call.time + BRIEF > call.time + call.seconds
 
@@ -89,7 +90,7 @@ def test_a_postponed_call_succeeds_at_once_and_is_done_later(stand_in: MakeStand
 def test_postponed_calls_keep_their_order(stand_in: MakeStandIn) -> None:
     child = stand_in(postpone(BRIEF))
     assert child.detach(3, 2) + child.attach(3) == [0, 0, 0]
-    wait_until("the last call to be done", lambda: child.calls[-1].effects, within=5)
+    wait_until("the last call to be done", lambda: child.calls[-1].effects, owed_by=Owner.HOST, within=5)
     assert [call.effects[0].error for call in child.calls] == [0, 0, 0]
     assert child.attached() == {0, 1, 3}
 
@@ -98,7 +99,7 @@ def test_a_postponed_call_means_the_queue_that_the_descriptor_was_then(stand_in:
     child = stand_in(postpone(BRIEF))
     child.detach(3, copy=1)
     child.tell("close_copies", "t0")
-    wait_until("the call to be done", lambda: child.calls[0].effects, within=5)
+    wait_until("the call to be done", lambda: child.calls[0].effects, owed_by=Owner.HOST, within=5)
     assert child.attached() == {0, 1, 2}
 
 

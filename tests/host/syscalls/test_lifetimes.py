@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.deadline import wait_until
-from harness.errors import HarnessError
+from harness.errors import HarnessError, Owner
 from harness.host.syscalls import (
     DETACH,
     Action,
@@ -83,7 +83,7 @@ def test_without_its_supervisor_a_process_gets_enosys(stand_in: MakeStandIn) -> 
 def test_a_call_that_waits_when_the_supervisor_closes_gets_enosys(stand_in: MakeStandIn) -> None:
     child = stand_in(delay(LONG))
     child.send("call", "t0", "detach", [1])
-    wait_until("the call to arrive", lambda: child.calls, within=5)
+    wait_until("the call to arrive", lambda: child.calls, owed_by=Owner.HOST, within=5)
     child.supervisor.close()
     assert child.answer() == [errno.ENOSYS]
     assert child.calls[0].outcome is Outcome.CALLER_GONE
@@ -92,7 +92,7 @@ def test_a_call_that_waits_when_the_supervisor_closes_gets_enosys(stand_in: Make
 def test_a_process_that_dies_during_its_call_is_no_failure(stand_in: MakeStandIn) -> None:
     child = stand_in(delay(LONG))
     child.send("call", "t0", "detach", [1])
-    wait_until("the call to arrive", lambda: child.calls, within=5)
+    wait_until("the call to arrive", lambda: child.calls, owed_by=Owner.HOST, within=5)
     child.popen.kill()
     assert child.popen.wait(5) == -9
     child.supervisor.close()
@@ -108,7 +108,12 @@ def test_a_process_that_dies_while_it_is_judged_is_no_failure(stand_in: MakeStan
 
     child = stand_in(Killer())
     child.send("call", "t0", "detach", [1])
-    wait_until("the caller to be lost", lambda: child.calls and not child.supervisor.running, within=5)
+    wait_until(
+        "the caller to be lost",
+        lambda: child.calls and not child.supervisor.running,
+        owed_by=Owner.HOST,
+        within=5,
+    )
     assert child.calls[0].outcome is Outcome.CALLER_GONE
     child.supervisor.check()
 
@@ -116,10 +121,15 @@ def test_a_process_that_dies_while_it_is_judged_is_no_failure(stand_in: MakeStan
 def test_a_child_of_the_process_that_dies_during_its_call_is_no_failure(stand_in: MakeStandIn) -> None:
     child = stand_in(delay(0.2, nth=1))
     child.send("forked", "t0", "detach", [1])
-    wait_until("the call to arrive", lambda: child.calls, within=5)
+    wait_until("the call to arrive", lambda: child.calls, owed_by=Owner.HOST, within=5)
     os.kill(child.calls[0].caller.pid, signal.SIGKILL)
     assert child.answer() == []
-    wait_until("the caller to be missed", lambda: child.calls[0].outcome is Outcome.CALLER_GONE, within=5)
+    wait_until(
+        "the caller to be missed",
+        lambda: child.calls[0].outcome is Outcome.CALLER_GONE,
+        owed_by=Owner.HOST,
+        within=5,
+    )
     assert child.detach(2) == [0]
 
 
@@ -128,7 +138,7 @@ def test_a_postponed_call_of_a_dead_process_is_dropped_and_frees_its_queue(stand
     before = _open_descriptors()
     assert child.detach(1) == [0]
     child.popen.kill()
-    wait_until("the supervisor to end", lambda: not child.supervisor.running, within=5)
+    wait_until("the supervisor to end", lambda: not child.supervisor.running, owed_by=Owner.HOST, within=5)
     assert child.calls[0].effects == []
     assert not any("tun" in target for target in _open_descriptors() - before)
 
@@ -137,7 +147,13 @@ def test_a_program_that_does_not_exist_raises_what_popen_raises() -> None:
     before = _leftovers()
     with pytest.raises(FileNotFoundError):
         Supervisor(["/nonexistent/vmm"])
-    wait_until("everything to be given back", lambda: _leftovers() == before, within=5, last=_leftovers)
+    wait_until(
+        "everything to be given back",
+        lambda: _leftovers() == before,
+        owed_by=Owner.HOST,
+        within=5,
+        last=_leftovers,
+    )
 
 
 def test_a_finished_process_keeps_its_exit_status() -> None:

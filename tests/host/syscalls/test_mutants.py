@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.deadline import wait_until
-from harness.errors import BadInput
+from harness.errors import BadInput, Owner
 from harness.host.syscalls.mutants import ENDURANCE, MUTANTS, mutant
 
 if TYPE_CHECKING:
@@ -152,7 +152,9 @@ def test_late_gets_there_in_the_end(vmm: MakeVmm) -> None:
     made = vmm("late")
     made.reset()
     assert made.child.attached() == ALL
-    wait_until("the late calls to be done", lambda: made.child.attached() == {0}, within=5)
+    wait_until(
+        "the late calls to be done", lambda: made.child.attached() == {0}, owed_by=Owner.HOST, within=5
+    )
 
 
 def test_flicker_passes_through_no_queue(vmm: MakeVmm) -> None:

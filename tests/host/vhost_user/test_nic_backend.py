@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.deadline import wait_until
-from harness.errors import BadInput, VmmError
+from harness.errors import BadInput, Owner, VmmError
 from harness.host.flows import flows
 from harness.host.real_backends.find import given_programs, lacking
 from harness.host.vhost_user.faults import CloseOn
@@ -104,7 +104,7 @@ def test_frames_wait_for_buffers_and_go_when_the_ring_is_disabled(port: VhostUse
     assert arrived(front)[0] == 64
     front.rings[0].post(32)
     front.rings[0].kick()
-    wait_until("the frames that waited", lambda: arrived(front)[0] == 96, within=2)
+    wait_until("the frames that waited", lambda: arrived(front)[0] == 96, owed_by=Owner.HOST, within=2)
     front.set_pairs(0)
     front.set_pairs(1)
     front.rings[0].post(32)
@@ -116,7 +116,7 @@ def test_frames_wait_for_buffers_and_go_when_the_ring_is_disabled(port: VhostUse
 def test_sent_frames_are_captured_once_in_order(port: VhostUser, front: FrontEnd) -> None:
     for ring, frame in ((1, b"a" * 60), (3, b"b" * 60), (1, b"c" * 60), (5, b"d" * 60)):
         front.rings[ring].send(frame)
-        wait_until("the buffer to come back", front.rings[ring].returned, within=2)
+        wait_until("the buffer to come back", front.rings[ring].returned, owed_by=Owner.HOST, within=2)
     assert [frame[:1] for frame in port.capture()] == [b"a", b"b", b"c"]
     assert port.capture() == []
 
