@@ -6,7 +6,17 @@ from typing import Any, Protocol
 
 import pytest
 
-from harness.record.results import Result, Run, Verdict, VmmInfo
+from harness.record.results import NotRun, Result, Run, Verdict, VmmInfo
+
+
+def names(test: str) -> dict[str, Any]:
+    """What a synthetic test is called, taken from its id, as the suite never does."""
+    file, _, function = test.partition("[")[0].partition("::")
+    return {"test": test, "file": file, "function": function}
+
+
+def not_run(test: str, vmm: str) -> NotRun:
+    return NotRun(**names(test), parameters={}, vmm=vmm)
 
 
 class MakeResult(Protocol):
@@ -22,13 +32,12 @@ def make_result() -> MakeResult:
     def make(test: str = "t.py::test_a", vmm: str = "alpha", verdict: str = "pass", **more: Any) -> Result:
         known: dict[str, Any] = {
             "version": "synthetic 1.0",
-            "driver": "probe",
-            "backend": "tap",
+            "parameters": {"driver": "probe", "backend": "tap"},
             "requirements": ("NET-MQ-04",),
             "seconds": 0.25,
             "reason": "" if verdict == "pass" else f"synthetic {verdict}",
         }
-        return Result(test=test, vmm=vmm, verdict=Verdict(verdict), **{**known, **more})
+        return Result(vmm=vmm, verdict=Verdict(verdict), **{**known, **names(test), **more})
 
     return make
 

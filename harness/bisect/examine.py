@@ -65,8 +65,7 @@ def _repro(plan: Plan, binary: Path, folder: Path) -> tuple[Outcome, str]:
 
 def test_id(test: str, build: str) -> str:
     """The id of one test on one build, as pytest wants it: `t.py::test_a[build-probe-3]`."""
-    head, bracket, tail = test.partition("[")
-    return f"{head}[{build}-{tail}" if bracket else test
+    return test.replace("[", f"[{build}-", 1)
 
 
 def _test(plan: Plan, commit: str, binary: Path, folder: Path) -> tuple[Outcome, str]:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from harness.errors import BadInput, Unavailable
+from harness.record.results import Case
 
 LIMIT = 4 * 1024 * 1024
 """Bytes kept of each file, unless everything is asked for."""
@@ -23,15 +24,13 @@ Content = str | bytes | Path
 """A file of a bundle: its text, its bytes, or the file that it is copied from."""
 
 
-def bundle_name(test: str, vmm: str) -> str:
+def bundle_name(case: Case) -> str:
     """A folder name that tells people which test it is, fits every file system, and is never shared by two."""
-    words = re.sub(r"[^A-Za-z0-9]+", "-", f"{vmm} {test.rpartition('::')[2]}").strip("-")
-    return f"{words[:80]}-{hashlib.sha256(f'{vmm} {test}'.encode()).hexdigest()[:8]}"
+    words = re.sub(r"[^A-Za-z0-9]+", "-", f"{case.vmm} {case.function}{case.variant}").strip("-")
+    return f"{words[:80]}-{hashlib.sha256(f'{case.vmm} {case.test}'.encode()).hexdigest()[:8]}"
 
 
-def write_bundle(
-    parent: Path, test: str, vmm: str, files: Mapping[str, Content], *, full: bool = False
-) -> Path:
+def write_bundle(parent: Path, case: Case, files: Mapping[str, Content], *, full: bool = False) -> Path:
     """Write `parent`/NAME/ with the files and a manifest.json, and `parent`/NAME.tar.gz with the same.
 
     `files` maps names, which may have folders, to contents. Files above LIMIT are cut unless `full`: of a packet
@@ -43,7 +42,7 @@ def write_bundle(
     for name in files:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or not name:
             raise BadInput(f"{name!r} is no name for a file in a failure bundle")
-    folder = parent / bundle_name(test, vmm)
+    folder = parent / bundle_name(case)
     scratch: Path | None = None
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +50,7 @@ def write_bundle(
         inner = scratch / folder.name
         inner.mkdir()
         manifest = {name: _place(inner / name, content, full) for name, content in files.items()}
-        text = json.dumps({"test": test, "vmm": vmm, "files": manifest}, indent=1)
+        text = json.dumps({"test": case.test, "vmm": case.vmm, "files": manifest}, indent=1)
         (inner / "manifest.json").write_text(text + "\n")
         archive = scratch / f"{folder.name}.tar.gz"
         with tarfile.open(archive, "w:gz", compresslevel=6) as tar:

@@ -11,28 +11,13 @@ from typing import Any
 
 import pytest
 
-from harness.record.results import NotRun, Result, Run, Shard, VmmInfo, from_dict, utc_now
+from harness.record.results import Result, Run, VmmInfo, from_dict, utc_now
+from harness.record.selection import Selection
 from harness.record.store import RunStore
 from harness.run.session import Session
 
 ATTRIBUTE = "conformance"
 """Where a report carries its result, as plain data, from a worker to the main process."""
-
-
-def split_name(nodeid: str, vmm: str) -> str:
-    """A test's name without its VMM: `t.py::test_a[base-probe-3]` on base is `t.py::test_a[probe-3]`."""
-    head, bracket, inside = nodeid.partition("[")
-    if not bracket:
-        return nodeid
-    words = inside.removesuffix("]")
-    rest = words.removeprefix(vmm).removeprefix("-")
-    return f"{head}[{rest}]" if rest else head
-
-
-def vmm_of(nodeid: str, vmms: Iterable[str]) -> str | None:
-    """The one of these VMMs that a test is crossed with, told by its node id; None for a test without any."""
-    words = nodeid.partition("[")[2].removesuffix("]")
-    return max((name for name in vmms if f"{words}-".startswith(f"{name}-")), key=len, default=None)
 
 
 @lru_cache
@@ -53,19 +38,8 @@ class Collector:
         self._started = utc_now()
         self._command = tuple(command)
         self._results: dict[tuple[str, str], Result] = {}
-        self._selected: dict[tuple[str, str], NotRun] = {}
-        self.deselected = 0
-        """How many tests were left out on request."""
-        self.shard: Shard | None = None
-        """The share of the suite that the run is about, if not all of it."""
-
-    def select(self, test: str, vmm: str) -> None:
-        """Enter a test that the run sets out to do."""
-        self._selected[test, vmm] = NotRun(test, vmm)
-
-    def deselect(self, count: int) -> None:
-        """Enter how many were left out on request."""
-        self.deselected += count
+        self.selection = Selection()
+        """What the run sets out to do, as far as it is known."""
 
     def add(self, report: pytest.TestReport) -> None:
         """Take the result that a report carries. The worst of a test's phases stands."""
@@ -98,13 +72,15 @@ class Collector:
             finished=utc_now(),
             command=self._command,
             complete=complete,
-            selected=max(len(self._selected), len(self._results)),
-            deselected=self.deselected,
-            shard=self.shard,
-            not_run=tuple(entry for key, entry in self._selected.items() if key not in self._results),
+            selected=max(len(self.selection.tests), len(self._results)),
+            deselected=self.selection.deselected,
+            shard=self.selection.shard,
+            not_run=tuple(
+                case for case in self.selection.tests if (case.test, case.vmm) not in self._results
+            ),
         )
 
     @property
     def anything(self) -> bool:
         """Whether there is any result or intention worth writing down."""
-        return bool(self._results or self._selected)
+        return bool(self._results or self.selection.tests)

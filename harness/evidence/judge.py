@@ -14,11 +14,10 @@ from msgspec.structs import replace
 from harness.errors import HarnessError, Unavailable
 from harness.evidence.blame import Blame, blame, line_of, unnoticed_death
 from harness.evidence.bundle import write_bundle
-from harness.evidence.collect import split_name
 from harness.evidence.remains import remains
 from harness.evidence.rerun import rerun_line
 from harness.evidence.timeline import merged, text
-from harness.record.results import PairRow, Result, Verdict, to_dict
+from harness.record.results import Case, PairRow, Result, Verdict, to_dict
 from harness.record.table import pairs_table
 from harness.run.session import Session
 from harness.testbed.testbed import Testbed
@@ -86,34 +85,31 @@ class Judge:
     def judge(
         self,
         item: pytest.Item,
+        case: Case | None,
         report: pytest.TestReport,
         error: BaseException | None,
         testbed: Testbed | None,
     ) -> dict[str, Any] | None:
-        """The record of this phase as plain data, or None if it has nothing to say.
+        """The record of this phase as plain data, or None if it has nothing to say. `case` is which test it is.
 
         A failed phase is also given sections in pytest's own output: table of pairs, timeline, log, rerun line.
         """
-        parameters = getattr(getattr(item, "callspec", None), "params", {})
-        outcome = outcome_of(report, error, testbed) if "vmm" in parameters else None
-        if outcome is None:
+        outcome = outcome_of(report, error, testbed) if case is not None else None
+        if case is None or outcome is None:
             return None
         verdict, reason = outcome
-        vmm = self._session.vmm(parameters["vmm"])
+        vmm = self._session.vmm(case.vmm)
         rows, disagreement = _witnesses(testbed)
         shown = verdict.is_bad or disagreement
         timeline = merged(testbed.journal, testbed.vms, testbed.nics) if testbed and shown else ()
-        rerun = rerun_line(item.nodeid, vmm, self._session, parameters.get("writer"), self._options)
+        rerun = rerun_line(item.nodeid, vmm, self._session, case.parameters.get("writer"), self._options)
         if verdict in (Verdict.FAIL, Verdict.ERROR):
             _say_first(report, error, reason)
         if verdict.is_bad:
             _show(report, testbed, rows, rerun)
         result = Result(
-            test=split_name(item.nodeid, vmm.name),
-            vmm=vmm.name,
+            **msgspec.structs.asdict(case),
             version=vmm.version,
-            driver=parameters.get("driver"),
-            backend=parameters.get("backend"),
             requirements=requirements_of(item),
             issues=issues_of(item),
             verdict=verdict,
@@ -145,7 +141,7 @@ class Judge:
             "result.json": msgspec.json.format(msgspec.json.encode(result), indent=1),
             **remains(testbed, memory=self._full),
         }
-        return write_bundle(parent, result.test, result.vmm, files, full=self._full)
+        return write_bundle(parent, result, files, full=self._full)
 
 
 def _witnesses(testbed: Testbed | None) -> tuple[tuple[PairRow, ...], bool]:

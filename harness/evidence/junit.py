@@ -8,17 +8,21 @@ import pytest
 
 from harness.record.results import Result
 
+OF_THEIR_OWN = ("driver", "backend")
+"""Parameters that have a property each."""
 SECTION = "stdout: failure bundle"
 """pytest puts sections whose name begins so into a test case's <system-out>."""
 
 
 def properties(result: Result) -> list[tuple[str, object]]:
     """The <properties> of a test case, by name; what is empty is left out."""
+    others = (f"{name}={word}" for name, word in result.parameters.items() if name not in OF_THEIR_OWN)
     found = {
         "vmm": result.vmm,
         "version": result.version,
         "driver": result.driver,
         "backend": result.backend,
+        "parameters": " ".join(others),
         "requirements": " ".join(result.requirements),
         "verdict": result.verdict.value,
         "witnesses": "disagree" if result.disagreement else "",

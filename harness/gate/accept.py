@@ -21,10 +21,10 @@ from harness.gate.baseline import (
     stated_reason,
 )
 from harness.gate.compare import Kind, judge
-from harness.record.results import Result, Run, Verdict, VmmInfo
+from harness.record.results import Function, Result, Run, Verdict, VmmInfo
 from harness.record.store import write_atomically
 from harness.report.coverage import JUDGED
-from harness.report.fold import natural, split_id
+from harness.report.fold import natural
 
 
 def needs_reason(run: Run, baselines: dict[Path, Baseline]) -> bool:
@@ -121,26 +121,21 @@ def _entries(
     chosen: Sequence[Result], everything: Iterable[Result], reason: str, link: str
 ) -> list[Expectation]:
     """One entry per function, verdict and masked reason; a pattern where it is about all variants."""
-    variants: dict[str, set[str]] = defaultdict(set)
+    variants: dict[Function, set[str]] = defaultdict(set)
     for result in everything:
-        variants[_function(result.test)].add(result.test)
-    groups: dict[tuple[str, Verdict, str], set[str]] = defaultdict(set)
+        variants[result.origin].add(result.test)
+    groups: dict[tuple[Function, Verdict, str], set[str]] = defaultdict(set)
     for result in chosen:
         # A pass with witnesses that disagree is red, so red is what has to be expected.
         green = result.verdict in (Verdict.PASS, Verdict.XPASS)
         verdict: Verdict = Verdict.FAIL if green else result.verdict
-        groups[_function(result.test), verdict, masked(stated_reason(result))].add(result.test)
+        groups[result.origin, verdict, masked(stated_reason(result))].add(result.test)
     found = []
     for (function, verdict, seen), tests in groups.items():
         everywhere = tests == variants[function] and len(tests) > 1
         names = (f"{function}[*]",) if everywhere else tuple(sorted(tests, key=natural))
         found.append(Expectation(names, verdict, reason, link, "" if verdict is Verdict.SKIP else seen))
     return found
-
-
-def _function(test: str) -> str:
-    file, function, _ = split_id(test)
-    return f"{file}::{function}"
 
 
 def write(path: Path, old: Baseline | None, new: Baseline) -> bool:

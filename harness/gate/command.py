@@ -15,8 +15,7 @@ from harness.errors import BadInput, HarnessError
 from harness.gate.accept import accept, needs_reason
 from harness.gate.baseline import FOLDER, load_baselines, masked
 from harness.gate.compare import Finding, Kind, against_baselines, builds, exit_code
-from harness.record.results import Run, load
-from harness.report.fold import split_id
+from harness.record.results import Function, Run, load
 
 SUITE_SECONDS = 2 * 3600 * PACE
 """Longer than any run of the suite: a run that takes more hangs."""
@@ -94,14 +93,13 @@ def shown(findings: Sequence[Finding], sides: str, code: int) -> str:
     """The findings as text: one line for all variants of a test that show the same, worst first."""
     lines = []
     for kind in Kind:
-        groups: dict[tuple[str, ...], list[Finding]] = defaultdict(list)
+        groups: dict[tuple[str, Function | None, str], list[Finding]] = defaultdict(list)
         for finding in findings:
             if finding.kind is kind:
-                function = "::".join(split_id(finding.test)[:2]) if finding.test else ""
-                groups[finding.vmm, function, masked(finding.text)].append(finding)
-        for (vmm, function, _), same in groups.items():
+                groups[finding.vmm, finding.origin, masked(finding.text)].append(finding)
+        for (vmm, origin, _), same in groups.items():
             first = same[0]
-            name = first.test if len(same) == 1 else f"{function} ({len(same)})"
+            name = first.test if len(same) == 1 else f"{origin or ''} ({len(same)})"
             head = " ".join(part for part in (kind.value.upper(), vmm, name) if part)
             lines.append(f"{head}: {first.text}")
             if first.rerun and kind in (Kind.NEW_FAILURE, Kind.CHANGED):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
 from harness.gate.baseline import Baseline, Expectation, expectation_for, for_vmm, masked, stated_reason
-from harness.record.results import Result, Run, Verdict, VmmInfo
+from harness.record.results import Function, Result, Run, Verdict, VmmInfo
 from harness.report.coverage import JUDGED
 
 
@@ -33,6 +33,8 @@ class Finding:
     test: str
     text: str
     rerun: str = ""
+    origin: Function | None = None
+    """The function of which the test is a variant."""
 
 
 def exit_code(findings: Iterable[Finding], *, changed_matters: bool) -> int:
@@ -88,7 +90,7 @@ def judge(result: Result, expected: Expectation | None) -> Finding | None:
         return _finding(Kind.NEW_FAILURE, result)
     if result.verdict is Verdict.XPASS or verdict in (Verdict.FAIL, Verdict.XFAIL, Verdict.SKIP):
         was = f"{expected.reason}" if expected else result.reason
-        return Finding(Kind.REPAIRED, result.vmm, result.test, f"passes; was: {was}", result.rerun)
+        return _about(Kind.REPAIRED, result, f"passes; was: {was}")
     return None
 
 
@@ -99,7 +101,11 @@ def _red(result: Result) -> bool:
 
 
 def _finding(kind: Kind, result: Result, before: str = "") -> Finding:
-    return Finding(kind, result.vmm, result.test, before + stated_reason(result), result.rerun)
+    return _about(kind, result, before + stated_reason(result))
+
+
+def _about(kind: Kind, result: Result, text: str) -> Finding:
+    return Finding(kind, result.vmm, result.test, text, result.rerun, result.origin)
 
 
 def missing_parts(run: Run, names: Sequence[str]) -> Iterator[Finding]:
@@ -115,7 +121,7 @@ def missing_parts(run: Run, names: Sequence[str]) -> Iterator[Finding]:
         yield Finding(Kind.PROBLEM, "", "", f"{missing} selected tests have no result")
     for entry in run.not_run:
         if entry.vmm in names:
-            yield Finding(Kind.LOST, entry.vmm, entry.test, "selected and not run")
+            yield Finding(Kind.LOST, entry.vmm, entry.test, "selected and not run", origin=entry.origin)
     for name in names:
         if not any(result.vmm == name for result in run.results):
             yield Finding(Kind.PROBLEM, name, "", "the run has no result for it")
@@ -149,7 +155,8 @@ def _differences(
     for test in dict.fromkeys([*before, *after]):
         old, new = before.get(test), after.get(test)
         if new is None:
-            yield Finding(Kind.LOST, head, test, f"{base} has it, {head} has not")
+            origin = old.origin if old else None
+            yield Finding(Kind.LOST, head, test, f"{base} has it, {head} has not", origin=origin)
         elif new.verdict is Verdict.SKIP and old and old.verdict is Verdict.SKIP:
             neither += 1
         elif new.verdict not in JUDGED:
@@ -161,7 +168,7 @@ def _differences(
             elif why(old) != why(new):
                 yield _finding(Kind.CHANGED, new, f"“{stated_reason(old)}” became: ")
         elif old and _red(old):
-            yield Finding(Kind.REPAIRED, head, test, f"passes; on {base}: {stated_reason(old)}")
+            yield replace(_about(Kind.REPAIRED, new, f"passes; on {base}: {stated_reason(old)}"), rerun="")
     if neither == len(after) > 0:
         yield Finding(Kind.PROBLEM, head, "", f"no test was judged on {head}")
     if neither:

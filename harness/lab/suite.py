@@ -25,6 +25,7 @@ from harness.lab.state import sources
 from harness.lab.wire import Frame, Kind, Status
 from harness.lab.worker import Task
 from harness.run.capability import Answer, Capabilities
+from harness.run.case import case_of
 from harness.run.options import files, words_for_the_lab
 from harness.run.session import Session
 
@@ -60,7 +61,7 @@ class LabSuite:
     ) -> None:
         self._config = config
         self._session = session
-        self._tests = tuple(dict.fromkeys(item.nodeid.partition("[")[0] for item in items))
+        self._tests = tuple(dict.fromkeys(str(case.origin) for item in items if (case := case_of(item))))
         self._tell = tell
         self._lab = Lab()
         self._evidence = self._lab.place.share / f"run-{os.getpid()}-{next(_numbers)}"

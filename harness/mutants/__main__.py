@@ -28,9 +28,8 @@ def table(kills: Kills) -> Table:
     shown = Table("mutant", "tests", "killed", box=None, padding=(0, 1))
     for name, killed in kills.by_mutant.items():
         files: dict[str, list[str]] = defaultdict(list)
-        for test in sorted(killed):
-            path, _, function = test.partition("::")
-            files[Path(path).stem.removeprefix("test_")].append(function.removeprefix("test_"))
+        for file, function in sorted(killed):
+            files[Path(file).stem.removeprefix("test_")].append(function.removeprefix("test_"))
         text = "; ".join(f"{stem}: {', '.join(functions)}" for stem, functions in files.items())
         shown.add_row(name, str(len(killed)), text or "nothing")
     return shown
@@ -65,13 +64,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ci/mutants: {error}", file=sys.stderr)
         return 2
     Console(width=120).print(table(kills))
-    open_tests = sorted(kills.unkilled - set(known_tests))
+    unkilled = set(map(str, kills.unkilled))
+    open_tests = sorted(unkilled - set(known_tests))
     open_mutants = sorted(kills.harmless - set(known_mutants))
     none_kills = "none of these mutants kills" if options.only else "no mutant kills"
     for title, found in ((none_kills, open_tests), ("killed by no test", open_mutants)):
         print(f"\n{title}: {len(found)} unexplained")
         print("".join(f"  {name}\n" for name in found), end="")
-    explained = sorted(kills.unkilled & set(known_tests)) + sorted(kills.harmless & set(known_mutants))
+    explained = sorted(unkilled & set(known_tests)) + sorted(kills.harmless & set(known_mutants))
     print(f"\nexplained in {EXCEPTIONS.name}: {len(explained)}")
     # A test that some mutants do not kill may be another's.
     return 1 if open_mutants or (open_tests and not options.only) else 0

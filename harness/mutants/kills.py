@@ -17,7 +17,7 @@ from pathlib import Path
 
 from harness.checkout import ROOT
 from harness.errors import BadInput
-from harness.record.results import Verdict, load
+from harness.record.results import Function, Result, Run, Verdict, load
 
 RUN_PATIENCE = 1800.0
 """Seconds for one run of the suite."""
@@ -25,13 +25,13 @@ RUN_PATIENCE = 1800.0
 
 @dataclass
 class Kills:
-    """Which tests each mutant kills; both by the test's function, whose variants count together."""
+    """Which tests each mutant kills; both by their function, whose variants count together."""
 
-    tests: set[str]
-    by_mutant: dict[str, set[str]] = field(default_factory=dict)
+    tests: set[Function]
+    by_mutant: dict[str, set[Function]] = field(default_factory=dict)
 
     @property
-    def unkilled(self) -> set[str]:
+    def unkilled(self) -> set[Function]:
         """Tests that passed under every mutant."""
         return self.tests - set().union(*self.by_mutant.values())
 
@@ -41,13 +41,8 @@ class Kills:
         return {name for name, killed in self.by_mutant.items() if not killed}
 
 
-def function_of(test: str) -> str:
-    """A test's name without its parameters."""
-    return test.partition("[")[0]
-
-
-def run_suite(vmm: str, name: str | None, arguments: Sequence[str]) -> dict[str, bool]:
-    """One run of the suite; for each test that was judged, whether it passed."""
+def run_suite(vmm: str, name: str | None, arguments: Sequence[str]) -> Run:
+    """One run of the suite."""
     with tempfile.TemporaryDirectory(prefix="vnmq-report-") as report:
         words = [sys.executable, "-m", "pytest", "conformance", "-q", "-n", "auto", "--vmm", vmm]
         words += ["--report", report, *([] if name is None else ["--mutant", name]), *arguments]
@@ -61,24 +56,27 @@ def run_suite(vmm: str, name: str | None, arguments: Sequence[str]) -> dict[str,
             ) from None
         if done.returncode not in (0, 1):
             raise BadInput(f"the suite could not run: {(done.stderr or done.stdout).strip()[-400:]}")
-        results = load(Path(report)).results
-    return {r.test: r.verdict is Verdict.PASS for r in results if r.verdict in (Verdict.PASS, Verdict.FAIL)}
+        return load(Path(report))
+
+
+def judged(run: Run) -> dict[str, Result]:
+    """What became of each test that was judged: one that is skipped, or could not judge, proves nothing."""
+    return {result.test: result for result in run.results if result.verdict in (Verdict.PASS, Verdict.FAIL)}
 
 
 def measure(vmm: str, names: Sequence[str], arguments: Sequence[str]) -> Kills:
     """Run everything. What fails without a mutant is left out. Raises BadInput if the suite cannot run."""
     begin = time.monotonic()
-    usual = run_suite(vmm, None, arguments)
-    right = {test for test, passed in usual.items() if passed}
+    usual = judged(run_suite(vmm, None, arguments))
+    right = {test: result.origin for test, result in usual.items() if result.verdict is Verdict.PASS}
     print(
         f"without a mutant: {len(right)} of {len(usual)} pass, {time.monotonic() - begin:.0f} s", flush=True
     )
-    kills = Kills({function_of(test) for test in right})
+    kills = Kills(set(right.values()))
     for name in names:
         begin = time.monotonic()
-        found = run_suite(vmm, name, arguments)
-        # One that is skipped under a mutant, or could not judge, proves nothing.
-        dead = {test for test in right if not found.get(test, True)}
-        kills.by_mutant[name] = {function_of(test) for test in dead}
+        found = judged(run_suite(vmm, name, arguments))
+        dead = [test for test in right if test in found and found[test].verdict is Verdict.FAIL]
+        kills.by_mutant[name] = {right[test] for test in dead}
         print(f"{name}: kills {len(dead)} tests, {time.monotonic() - begin:.0f} s", flush=True)
     return kills

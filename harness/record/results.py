@@ -1,4 +1,4 @@
-"""What a run found: typed records, and the one place where their file format is known (schema 1)."""
+"""What a run found: typed records, and the one place where their file format is known (schema 2)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from harness.errors import BadInput
+from harness.record import schema1
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Verdict(StrEnum):
@@ -59,19 +60,60 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """The count of active pairs from here on, as this source says."""
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One test on one VMM. The first nine keys are always in the file, the others if they say something."""
+class Function(NamedTuple):
+    """A test function: what all the variants of a test have in common."""
+
+    file: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.file}::{self.name}"
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A test on a VMM: which it is, as data. Nobody needs to read it out of an id."""
 
     test: str
     """pytest's node id without the VMM, so that it is the same on every VMM."""
+    file: str
+    """Relative to where pytest's configuration is."""
+    function: str
+    """With its classes, if it is in any: `TestA::test_b`."""
+    parameters: Mapping[str, str]
+    """What it is crossed with but for the VMM, each parameter in the word that pytest's id has for it."""
     vmm: str
     """The VMM's name in the matrix."""
+
+    @property
+    def origin(self) -> Function:
+        """The function of which it is a variant."""
+        return Function(self.file, self.function)
+
+    @property
+    def variant(self) -> str:
+        """What its id has in brackets, with them; empty for a test without parameters."""
+        return self.test.removeprefix(str(self.origin))
+
+    @property
+    def driver(self) -> str | None:
+        """`probe`, `linux`, `firmware`, or None where the test has none."""
+        return self.parameters.get("driver")
+
+    @property
+    def backend(self) -> str | None:
+        """`tap`, `vhost-user`, ..., or None where the test has none."""
+        return self.parameters.get("backend")
+
+
+class NotRun(Case, frozen=True):
+    """A test that was selected for a VMM and never began."""
+
+
+class Result(Case, frozen=True, kw_only=True, omit_defaults=True):
+    """One test on one VMM. The first ten keys are always in the file, the others if they say something."""
+
     version: str
     """What the VMM says of itself."""
-    driver: str | None
-    """`probe`, `linux`, or None where the test has none."""
-    backend: str | None
-    """`tap`, `vhost-user`, or None where the test has none."""
     requirements: tuple[str, ...]
     """Ids of conformance/requirements.toml."""
     verdict: Verdict
@@ -110,13 +152,6 @@ class VmmInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     path: str = ""
     sha256: str = ""
     """Of the binary: builds of one version need not be the same."""
-
-
-class NotRun(msgspec.Struct, frozen=True):
-    """A test that was selected for a VMM and never began."""
-
-    test: str
-    vmm: str
 
 
 class Shard(msgspec.Struct, frozen=True):
@@ -206,9 +241,11 @@ def loads(content: bytes, where: str) -> Run:
         ) from None
     if not isinstance(plain, dict) or "schema" not in plain or "results" not in plain:
         raise BadInput(f"{where} is JSON but no results file of this suite: it has no 'schema' and 'results'")
+    if plain["schema"] == schema1.SCHEMA:
+        plain = schema1.upgraded(plain)
     if plain["schema"] != SCHEMA:
         raise BadInput(
-            f"{where} has schema {plain['schema']!r}, this version reads {SCHEMA}: "
+            f"{where} has schema {plain['schema']!r}, this version reads {SCHEMA} and {schema1.SCHEMA}: "
             "use the version of the suite that wrote it, or run again"
         )
     try:

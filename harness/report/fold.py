@@ -7,10 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from harness.record.results import Result, Run, Verdict
-
-_HYPHENATED = ("vhost-user", "cloud-hypervisor")
-"""Parameter ids with a hyphen of their own; everywhere else a hyphen separates two parameters."""
+from harness.record.results import Case, Function, Result, Run, Verdict
 
 
 @dataclass(frozen=True)
@@ -39,6 +36,8 @@ class Row:
     label: str
     tests: tuple[str, ...]
     cells: tuple[Cell, ...]
+    origin: Function | None = None
+    """The tests' function, where it is a row of one."""
 
 
 _SEVERITY = (Verdict.ERROR, Verdict.FAIL, Verdict.XPASS, Verdict.SKIP, Verdict.XFAIL, Verdict.PASS)
@@ -52,22 +51,14 @@ def cell_of(results: Iterable[Result]) -> Cell:
     return Cell(counts, any(result.disagreement for result in results))
 
 
-def split_id(test: str) -> tuple[str, str, tuple[str, ...]]:
-    """(file, function, parameters) of a test id: "a.py", "T::f", ("x", "y") for `a.py::T::f[x-y]`."""
-    head, bracket, tail = test.partition("[")
-    file, _, function = head.partition("::")
-    if not bracket:
-        return file, function or file, ()
-    text = tail.removesuffix("]")
-    for number, word in enumerate(_HYPHENATED):
-        text = text.replace(word, f"\0{number}\0")
-    parts = [re.sub(r"\0(\d)\0", lambda m: _HYPHENATED[int(m[1])], part) for part in text.split("-")]
-    return file, function or file, tuple(parts)
-
-
 def natural(test: str) -> list[tuple[int, str]]:
     """A sorting key under which `pairs2` comes before `pairs10`."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", test)]
+
+
+def cases_of(run: Run) -> dict[str, Case]:
+    """What a run is about, by test: what it judged, and what it did not come to."""
+    return {case.test: case for case in (*run.not_run, *run.results)}
 
 
 def rows_by_test(run: Run) -> list[Row]:
@@ -76,20 +67,19 @@ def rows_by_test(run: Run) -> list[Row]:
     found: dict[str, dict[str, Result]] = defaultdict(dict)
     for result in run.results:
         found[result.test][result.vmm] = result
-    for missing in run.not_run:
-        found.setdefault(missing.test, {})
-    functions: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for test in sorted(found, key=natural):
-        file, function, _ = split_id(test)
-        functions[file, function].append(test)
+    cases = cases_of(run)
+    functions: dict[Function, list[Case]] = defaultdict(list)
+    for test in sorted(cases, key=natural):
+        functions[cases[test].origin].append(cases[test])
     rows: list[Row] = []
-    for (file, function), tests in functions.items():
-        groups: dict[tuple[object, ...], list[str]] = defaultdict(list)
-        for test in tests:
-            groups[_pattern(found[test], names)].append(test)
+    for origin, variants in functions.items():
+        groups: dict[tuple[object, ...], list[Case]] = defaultdict(list)
+        for case in variants:
+            groups[_pattern(found[case.test], names)].append(case)
         for members in groups.values():
-            cells = tuple(cell_of(found[t][n] for t in members if n in found[t]) for n in names)
-            rows.append(Row(file, _label(function, tests, members), tuple(members), cells))
+            tests = tuple(case.test for case in members)
+            cells = tuple(cell_of(found[t][n] for t in tests if n in found[t]) for n in names)
+            rows.append(Row(origin.file, _label(origin.name, variants, members), tests, cells, origin))
     return rows
 
 
@@ -98,34 +88,31 @@ def _pattern(by_vmm: dict[str, Result], names: Sequence[str]) -> tuple[object, .
     return tuple((result.verdict, result.disagreement) if result else None for result in seen)
 
 
-def _label(function: str, tests: Sequence[str], members: Sequence[str]) -> str:
-    if len(tests) == 1:
+def _label(function: str, variants: Sequence[Case], members: Sequence[Case]) -> str:
+    if len(variants) == 1:
         return function
-    if len(tests) == len(members):
-        return f"{function} ({len(tests)})"
-    return f"{function} [{_variants(tests, members)}]"
+    if len(variants) == len(members):
+        return f"{function} ({len(variants)})"
+    return f"{function} [{_distinction(variants, members)}]"
 
 
-def _variants(tests: Sequence[str], members: Sequence[str]) -> str:
-    """What the members have that the other variants have not, as `pairs=3` or `probe pairs=1,2`."""
-    every, own = ([split_id(test)[2] for test in which] for which in (tests, members))
-    if len({len(parameters) for parameters in every}) == 1:
-        columns = [({p[i] for p in every}, {p[i] for p in own}) for i in range(len(every[0]))]
-        # The columns describe the members only if no other variant has the same combination.
-        inside = [p for p in every if all(v in mine for v, (_, mine) in zip(p, columns, strict=True))]
-        if len(inside) == len(own):
-            return " ".join(_values(mine) for whole, mine in columns if whole != mine)
-    names = ["-".join(parameters) for parameters in own]
+def _distinction(variants: Sequence[Case], members: Sequence[Case]) -> str:
+    """What the members have that the other variants have not, as `driver=probe pairs=1,2`."""
+    every, own = ([case.parameters for case in cases] for cases in (variants, members))
+    if any(parameters.keys() != every[0].keys() for parameters in every):
+        return _listed([case.variant[1:-1] for case in members])
+    columns = [(name, {p[name] for p in every}, {p[name] for p in own}) for name in every[0]]
+    # The columns describe the members only if no other variant has the same combination.
+    inside = [p for p in every if all(p[name] in mine for name, _, mine in columns)]
+    if len(inside) == len(own):
+        shown = ((name, sorted(mine, key=natural)) for name, whole, mine in columns if whole != mine)
+        return " ".join(f"{name}={','.join(words)}" for name, words in shown)
+    differing = [name for name, whole, _ in columns if len(whole) > 1]
+    return _listed(["-".join(p[name] for name in differing) for p in own])
+
+
+def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _values(values: set[str]) -> str:
-    matches = {value: re.fullmatch(r"([a-z_]+?)=?(\d+)", value) for value in values}
-    stems = {match[1] for match in matches.values() if match}
-    if all(matches.values()) and len(stems) == 1:
-        numbers = sorted(int(match[2]) for match in matches.values() if match)
-        return f"{stems.pop()}={','.join(map(str, numbers))}"
-    return ",".join(sorted(values))
 
 
 def rows_by_requirement(run: Run) -> list[Row]:

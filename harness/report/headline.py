@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.gate.baseline import masked
-from harness.record.results import PairRow, Result, Run, Verdict
+from harness.record.results import Function, PairRow, Result, Run, Verdict
 from harness.register.register import Force, Register
 from harness.report.coverage import JUDGED
-from harness.report.fold import Cell, cell_of, natural, split_id
+from harness.report.fold import Cell, cell_of, natural
 from harness.report.history import History, Since
 
 
@@ -38,7 +38,7 @@ class Headline:
     @property
     def words(self) -> str:
         """The test's name, for people: what should be so."""
-        return self.name.rpartition("::")[2].removeprefix("test_").replace("_", " ")
+        return self.name.removeprefix("test_").replace("_", " ")
 
     @property
     def reason(self) -> str:
@@ -75,12 +75,12 @@ def _named(pairs: Sequence[int]) -> str:
 
 def headlines(run: Run, register: Register, history: History) -> list[Headline]:
     """Those of a run: new before known, failed before disagreeing, MUST before SHOULD, then in the suite's order."""
-    results: dict[tuple[str, str], list[Result]] = defaultdict(list)
+    results: dict[Function, list[Result]] = defaultdict(list)
     for result in run.results:
-        results[split_id(result.test)[:2]].append(result)
+        results[result.origin].append(result)
     shown = [
-        _headline(name, mine, run.names(), history)
-        for (_, name), mine in results.items()
+        _headline(origin.name, mine, run.names(), history)
+        for origin, mine in results.items()
         if any(result.needs_a_look for result in mine)
     ]
     return sorted(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness.record import schema1
 from harness.record.results import SCHEMA, Result, Run, Verdict
 
 NEWEST = 60
@@ -109,7 +110,7 @@ def load_history(folders: Sequence[Path], before: Run) -> History:
         except (OSError, msgspec.DecodeError):
             unreadable += 1
             continue
-        if earlier.schema != SCHEMA:
+        if earlier.schema not in (SCHEMA, schema1.SCHEMA):
             unreadable += 1
         elif earlier.started < before.started:
             found.append(earlier)

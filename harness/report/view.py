@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.record.results import Event, PairRow, Result, Run, Verdict, bundle_folder
+from harness.record.results import Event, Function, PairRow, Result, Run, Verdict, bundle_folder
 from harness.register.register import Register
 from harness.report.coverage import Coverage, CoveredRow, cover
-from harness.report.fold import Row, natural, rows_by_test, split_id
+from harness.report.fold import Row, cases_of, natural, rows_by_test
 from harness.report.headline import Headline, disagreeing_passes, headlines, in_one_line
 from harness.report.history import History
 from harness.report.logs import Capture, LogText, bundle_captures, bundle_logs
@@ -140,28 +140,29 @@ def _behind(run: Run, results: Sequence[Result]) -> Sequence[Row]:
 
 
 def _functions(run: Run) -> list[FunctionRows]:
-    names = run.names()
+    names, cases = run.names(), cases_of(run)
     found: dict[str, dict[str, Result]] = defaultdict(dict)
     for result in run.results:
         found[result.test][result.vmm] = result
-    folded: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    folded: dict[Function, list[Row]] = defaultdict(list)
     for row in rows_by_test(run):
-        folded[split_id(row.tests[0])[:2]].append(row)
+        assert row.origin is not None
+        folded[row.origin].append(row)
     functions = []
     for (file, name), rows in folded.items():
         tests = sorted((test for row in rows for test in row.tests), key=natural)
         folds = {test: number for number, row in enumerate(rows) for test in row.tests}
         variants = [
-            Variant(_variant(test), [found[test].get(vmm) for vmm in names], folds[test]) for test in tests
+            Variant(
+                cases[test].variant or cases[test].function,
+                [found[test].get(vmm) for vmm in names],
+                folds[test],
+            )
+            for test in tests
         ]
         requirements = sorted({i for test in tests for r in found[test].values() for i in r.requirements})
         functions.append(FunctionRows(file, name, rows, variants, requirements))
     return functions
-
-
-def _variant(test: str) -> str:
-    """What is in the brackets, or the whole function for a test without parameters."""
-    return test[test.index("[") :] if "[" in test else split_id(test)[1]
 
 
 def _failures(run: Run, history: History) -> list[Failure]:
@@ -172,8 +173,8 @@ def _failures(run: Run, history: History) -> list[Failure]:
         Failure(
             anchor=f"f{number}",
             result=result,
-            file=split_id(result.test)[0],
-            label=result.test.partition("::")[2] or result.test,
+            file=result.file,
+            label=f"{result.function}{result.variant}",
             since=str(history.since(result)) if history.runs else "",
         )
         for number, result in enumerate(shown, 1)
@@ -186,7 +187,7 @@ def _fill(failures: Sequence[Failure], run: Run, results_file: Path | None, outp
     seen: Counter[tuple[object, ...]] = Counter()
     order: list[tuple[int, Failure]] = []
     for failure in failures:
-        key = (*split_id(failure.result.test)[:2], failure.result.vmm)
+        key = (failure.result.origin, failure.result.vmm)
         order.append((seen[key], failure))
         seen[key] += 1
     for _, failure in sorted(order, key=lambda item: item[0]):

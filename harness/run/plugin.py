@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from harness.errors import HarnessError, Unavailable
-from harness.evidence.collect import ATTRIBUTE, Collector, split_name, vmm_of
+from harness.evidence.collect import ATTRIBUTE, Collector
 from harness.evidence.judge import Judge
 from harness.evidence.junit import annotate
 from harness.evidence.threads import forget_threads, watch_threads
@@ -24,9 +26,11 @@ from harness.host.real_backends.find import given_programs, lacking
 from harness.host.syscalls import missing
 from harness.lab.routing import reason_to_skip
 from harness.mutants import find_mutant
-from harness.record.results import Shard, from_dict
+from harness.record.results import NotRun, Shard, from_dict
+from harness.record.selection import Selection
 from harness.report.matrix import matrix_text
 from harness.run import options
+from harness.run.case import case_of
 from harness.run.session import SESSION, Session, prepare
 from harness.run.shard import deal, parse_shard
 from harness.scratch import Scratch
@@ -55,6 +59,8 @@ _collector = pytest.StashKey[Collector]()
 _judge = pytest.StashKey[Judge]()
 _testbed = pytest.StashKey[Testbed]()
 _linux = pytest.StashKey[LinuxMachines]()
+_left_out = pytest.StashKey[int]()
+_shard = pytest.StashKey[Shard]()
 _shown = pytest.StashKey[set[str]]()
 """Builds that hang at their start, and have been seen to."""
 
@@ -68,7 +74,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _is_worker(config: pytest.Config) -> bool:
+    """Whether the session is handed to this process: under xdist, and in the lab."""
     return hasattr(config, "workerinput")
+
+
+def _xdist_worker(config: pytest.Config) -> bool:
+    return "workerid" in getattr(config, "workerinput", {})
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -126,9 +137,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Enter a network namespace of this process's own. The lab, which outlives the run, is under way by now."""
+    """Note what the run sets out to do, so that gaps can be named, and enter a network namespace of one's own.
+
+    The lab, which outlives the run, is under way by now.
+    """
     config = session.config
     if not config.option.collectonly:
+        _note_selection(config, session.items)
         watch_threads()
         try:
             namespace.enter()
@@ -210,63 +225,45 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Take the shard that was asked for, and note what the run sets out to do, so that gaps can be named."""
-    collector = config.stash.get(_collector, None)
+    """Take the shard that was asked for."""
     if config.option.shard is not None:
-        items[:], shard = deal(items, _name, *parse_shard(config.option.shard))
-        if collector is not None:
-            collector.shard = shard
-        elif _is_worker(config):
-            config.workeroutput["shard"] = (shard.tests, shard.digest)  # type: ignore[attr-defined]
-    for item in items if collector is not None else []:
-        test, vmm = _name(item)
-        if vmm:
-            assert collector is not None
-            collector.select(test, vmm)
+        items[:], config.stash[_shard] = deal(items, _name, *parse_shard(config.option.shard))
 
 
 def _name(item: pytest.Item) -> tuple[str, str]:
     """A test's name without its VMM, and the VMM; none is told by an empty one."""
-    vmm = getattr(getattr(item, "callspec", None), "params", {}).get("vmm", "")
-    return (split_name(item.nodeid, vmm) if vmm else item.nodeid), vmm
+    case = case_of(item)
+    return (case.test, case.vmm) if case else (item.nodeid, "")
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
     """Count what was left out on request."""
-    if not items:
+    if items:
+        stash = items[0].config.stash
+        stash[_left_out] = stash.get(_left_out, 0) + len(items)
+
+
+def _note_selection(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    """Under xdist the workers collect, each of them everything: any of them tells the main process by a file."""
+    folder = config.stash[_session].evidence
+    ours = config.stash.get(_collector, None) is not None or _xdist_worker(config)
+    if folder is None or not ours:
         return
-    config = items[0].config
+    tests = tuple(NotRun(**msgspec.structs.asdict(case)) for item in items if (case := case_of(item)))
+    selection = Selection(tests, config.stash.get(_left_out, 0), config.stash.get(_shard, None))
+    if tests:
+        with suppress(OSError):  # a full disk costs the names of what was not run, not the verdicts
+            selection.write(folder)
     if (collector := config.stash.get(_collector, None)) is not None:
-        collector.deselect(len(items))
-    elif _is_worker(config):
-        left_out = config.workeroutput  # type: ignore[attr-defined]
-        left_out["deselected"] = left_out.get("deselected", 0) + len(items)
-
-
-# Under xdist the workers collect, each of them everything, and the main process is told
+        collector.selection = selection
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_node_collection_finished(node: Any, ids: Sequence[str]) -> None:
-    """Note what the run sets out to do, from the first worker that knows it."""
+def pytest_xdist_node_collection_finished(node: Any) -> None:
+    """Learn what the run sets out to do, from the first worker that knows it."""
     collector = node.config.stash.get(_collector, None)
-    if collector is None or collector.anything:
-        return
-    names = [vmm.name for vmm in node.config.stash[_session].vmms]
-    for nodeid in ids:
-        if (vmm := vmm_of(nodeid, names)) is not None:
-            collector.select(split_name(nodeid, vmm), vmm)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Take over what a worker collected, once: all of them left out the same, and dealt the same shard."""
-    collector = node.config.stash.get(_collector, None)
-    told = getattr(node, "workeroutput", {})
-    if collector is not None and not collector.deselected:
-        collector.deselect(told.get("deselected", 0))
-    if collector is not None and "shard" in told:
-        collector.shard = Shard(*parse_shard(node.config.option.shard), *told["shard"])
+    if collector is not None and not collector.selection.tests:
+        collector.selection = Selection.read(collector.store.folder) or collector.selection
 
 
 # Verdicts
@@ -287,7 +284,7 @@ def pytest_runtest_makereport(
     testbed = item.stash.get(_testbed, None)
     if testbed is not None and error is not None:
         testbed.mark_failed()
-    plain = item.config.stash[_judge].judge(item, report, error, testbed)
+    plain = item.config.stash[_judge].judge(item, case_of(item), report, error, testbed)
     if plain is not None:
         setattr(report, ATTRIBUTE, plain)
         annotate(item, report, from_dict(plain), item.config.stash[_session].evidence)
@@ -357,7 +354,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def rng(request: pytest.FixtureRequest, vmm: Vmm) -> Random:
     """Random choices that the run's seed repeats, the same on every build."""
-    return request.config.stash[_session].random(split_name(request.node.nodeid, vmm.name))
+    return request.config.stash[_session].random(_name(request.node)[0])
 
 
 @pytest.fixture

@@ -10,8 +10,10 @@ import pytest
 
 from harness.errors import BadInput, Unavailable
 from harness.evidence.bundle import LIMIT, Content, bundle_name, write_bundle
+from tests.synthetic_runs import not_run
 
 TEST = "conformance/mq/test_x.py::test_pairs[probe-vhost-user-pairs3]"
+CASE = not_run(TEST, "alpha")
 
 
 def test_a_folder_and_one_archive_with_the_same_files(tmp_path: Path) -> None:
@@ -22,7 +24,7 @@ def test_a_folder_and_one_archive_with_the_same_files(tmp_path: Path) -> None:
         "seed.txt": "7\n",
         "frames.pcap": b"\xd4\xc3\xb2\xa1",
     }
-    folder = write_bundle(tmp_path / "failures", TEST, "alpha", files)
+    folder = write_bundle(tmp_path / "failures", CASE, files)
     assert (folder / "logs" / "vmm.log").read_text() == "line\n"
     assert (folder / "frames.pcap").read_bytes() == b"\xd4\xc3\xb2\xa1"
     with tarfile.open(folder.with_name(folder.name + ".tar.gz")) as archive:
@@ -32,7 +34,7 @@ def test_a_folder_and_one_archive_with_the_same_files(tmp_path: Path) -> None:
 
 
 def test_what_is_gone_is_named(tmp_path: Path) -> None:
-    folder = write_bundle(tmp_path, TEST, "alpha", {"vmm.log": tmp_path / "never"})
+    folder = write_bundle(tmp_path, CASE, {"vmm.log": tmp_path / "never"})
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["test"] == TEST
     assert manifest["files"]["vmm.log"].startswith("missing")
@@ -44,39 +46,41 @@ def test_large_files_are_cut_where_it_hurts_least(tmp_path: Path, as_path: bool)
     source = tmp_path / "source"
     source.write_bytes(data)
     content = source if as_path else data
-    folder = write_bundle(tmp_path / "b", TEST, "alpha", {"vmm.log": content, "frames.pcap": content})
+    folder = write_bundle(tmp_path / "b", CASE, {"vmm.log": content, "frames.pcap": content})
     log, capture = (folder / "vmm.log").read_bytes(), (folder / "frames.pcap").read_bytes()
     assert (len(log), len(capture)) == (LIMIT, LIMIT)
     assert log.endswith(b"END")
     assert capture.startswith(b"BEGIN")
     assert f"last {LIMIT} of {len(data)}" in (folder / "manifest.json").read_text()
-    full = write_bundle(tmp_path / "b", TEST, "alpha", {"vmm.log": content}, full=True)
+    full = write_bundle(tmp_path / "b", CASE, {"vmm.log": content}, full=True)
     assert (full / "vmm.log").read_bytes() == data
 
 
 def test_a_second_failure_of_a_test_replaces_the_first(tmp_path: Path) -> None:
-    write_bundle(tmp_path, TEST, "alpha", {"old.txt": "old"})
-    folder = write_bundle(tmp_path, TEST, "alpha", {"new.txt": "new"})
+    write_bundle(tmp_path, CASE, {"old.txt": "old"})
+    folder = write_bundle(tmp_path, CASE, {"new.txt": "new"})
     assert sorted(path.name for path in folder.iterdir()) == ["manifest.json", "new.txt"]
 
 
 def test_names_are_readable_fit_and_distinct() -> None:
     names = {
-        bundle_name(test, vmm) for test in (TEST, TEST + "x", "t::" + "p" * 400) for vmm in ("a", "b/c ☃")
+        bundle_name(not_run(test, vmm))
+        for test in (TEST, TEST + "x", "t::" + "p" * 400)
+        for vmm in ("a", "b/c ☃")
     }
     assert len(names) == 6
     assert all(len(name) <= 100 and name.isascii() and "/" not in name for name in names)
-    assert bundle_name(TEST, "alpha").startswith("alpha-test-pairs-probe-vhost-user-pairs3-")
+    assert bundle_name(CASE).startswith("alpha-test-pairs-probe-vhost-user-pairs3-")
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../up", "a/../../up", ""])
 def test_names_that_lead_outside_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no name for a file"):
-        write_bundle(tmp_path, TEST, "alpha", {name: "x"})
+        write_bundle(tmp_path, CASE, {name: "x"})
 
 
 def test_a_full_disk_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = write_bundle(tmp_path, TEST, "alpha", {"old.txt": "old"})
+    kept = write_bundle(tmp_path, CASE, {"old.txt": "old"})
     before = sorted(path.name for path in tmp_path.iterdir())
 
     def copyfile(*_: object) -> None:
@@ -85,6 +89,6 @@ def test_a_full_disk_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(shutil, "copyfile", copyfile)
     source = kept / "old.txt"
     with pytest.raises(Unavailable, match="No space left"):
-        write_bundle(tmp_path, TEST, "alpha", {"big.bin": source})
+        write_bundle(tmp_path, CASE, {"big.bin": source})
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     assert (kept / "old.txt").read_text() == "old"

@@ -7,38 +7,11 @@ from typing import Any
 
 import pytest
 
-from harness.evidence.collect import ATTRIBUTE, Collector, split_name, vmm_of
+from harness.evidence.collect import ATTRIBUTE, Collector
 from harness.record.results import Result, Verdict, to_dict
+from harness.record.selection import Selection
 from harness.run.session import Session
-
-
-@pytest.mark.parametrize(
-    ("nodeid", "vmm", "name"),
-    [
-        ("t.py::test_a[base]", "base", "t.py::test_a"),
-        ("t.py::test_a[base-probe-tap]", "base", "t.py::test_a[probe-tap]"),
-        ("t.py::test_a[base-base-3]", "base", "t.py::test_a[base-3]"),
-        ("t.py::test_a[cloud-hypervisor-probe-3]", "cloud-hypervisor", "t.py::test_a[probe-3]"),
-        ("t.py::test_a[v1.0+x-[1]]", "v1.0+x", "t.py::test_a[[1]]"),
-        ("t.py::TestX::test_a", "base", "t.py::TestX::test_a"),
-    ],
-)
-def test_name_of_a_test_is_the_same_on_every_vmm(nodeid: str, vmm: str, name: str) -> None:
-    assert split_name(nodeid, vmm) == name
-
-
-@pytest.mark.parametrize(
-    ("nodeid", "vmm"),
-    [
-        ("t.py::test_a[base]", "base"),
-        ("t.py::test_a[base-probe]", "base"),
-        ("t.py::test_a[base-2-probe]", "base-2"),
-        ("t.py::test_a[baseline-probe]", None),
-        ("t.py::test_a", None),
-    ],
-)
-def test_vmm_is_told_by_the_id_of_a_test(nodeid: str, vmm: str | None) -> None:
-    assert vmm_of(nodeid, ["base", "base-2", "other"]) == vmm
+from tests.synthetic_runs import names, not_run
 
 
 @pytest.fixture
@@ -51,11 +24,10 @@ def report(verdict: str | None, test: str = "t.py::test_a", vmm: str = "base", r
     made = pytest.TestReport(test, ("t.py", 1, "test_a"), {}, "passed", None, "call")
     if verdict is not None:
         result = Result(
-            test=test,
+            **names(test),
             vmm=vmm,
             version="v1",
-            driver="probe",
-            backend="tap",
+            parameters={"driver": "probe", "backend": "tap"},
             requirements=(),
             verdict=Verdict(verdict),
             seconds=0.5,
@@ -97,9 +69,8 @@ def test_same_test_on_two_vmms_is_two_results(collector: Collector) -> None:
 
 
 def test_what_never_began_is_named(collector: Collector) -> None:
-    for test in ("a", "b", "c"):
-        collector.select(test, "base")
-    collector.deselect(2)
+    tests = tuple(not_run(test, "base") for test in ("a", "b", "c"))
+    collector.selection = Selection(tests, deselected=2)
     collector.add(report("pass", "b"))
     run = collector.run(Session((), {}, 1), complete=False)
     assert [entry.test for entry in run.not_run] == ["a", "c"]
@@ -107,7 +78,7 @@ def test_what_never_began_is_named(collector: Collector) -> None:
 
 
 def test_whole_run_knows_that_it_is_whole(collector: Collector) -> None:
-    collector.select("t.py::test_a", "base")
+    collector.selection = Selection((not_run("t.py::test_a", "base"),))
     assert collector.anything
     collector.add(report("pass"))
     run = collector.run(Session((), {}, 7), complete=True)

@@ -28,7 +28,7 @@ from harness.evidence.threads import forget_threads, watch_threads
 from harness.process.exit_status import ExitStatus
 from harness.process.log_clock import LogClock
 from harness.record.journal import Journal
-from harness.record.results import PairRow
+from harness.record.results import Case, PairRow
 from harness.run.capability import Answer, Capabilities
 from harness.run.session import Session
 from harness.vmm.cloud_hypervisor import CloudHypervisor
@@ -242,12 +242,11 @@ def judge() -> Judge:
     return Judge(Session((vmm,), {"base": Capabilities(works, works, works)}, 42))
 
 
-def an_item(**params: str) -> Any:
+def an_item() -> Any:
     """A collected test, as far as the judge looks at it."""
     marks = {"requirement": [SimpleNamespace(args=("A-1", "B-2")), SimpleNamespace(args=("A-1",))]}
     return SimpleNamespace(
         nodeid="t.py::test_a[base-probe-3]",
-        callspec=SimpleNamespace(params=params),
         iter_markers=lambda name="": marks.get(name, []),
     )
 
@@ -282,16 +281,22 @@ def a_testbed(*nics: Nic, process: Process | None = None) -> Any:
     return SimpleNamespace(nics=list(nics), vms=[vm], journal=journal, folder=Path("/"))
 
 
-ITEM = an_item(vmm="base", driver="probe", backend="tap")
+ITEM = an_item()
+CASE = Case(
+    test="t.py::test_a[probe-3]",
+    file="t.py",
+    function="test_a",
+    parameters={"driver": "probe", "pairs": "3"},
+    vmm="base",
+)
 
 
 def test_record_of_a_pass_is_short(judge: Judge) -> None:
-    record = judge.judge(ITEM, a_report("passed", duration=0.25), None, a_testbed(Nic()))
+    record = judge.judge(ITEM, CASE, a_report("passed", duration=0.25), None, a_testbed(Nic()))
     assert record is not None
-    known = {
-        name: record[name] for name in ("test", "vmm", "version", "driver", "backend", "verdict", "reason")
-    }
-    assert list(known.values()) == ["t.py::test_a[probe-3]", "base", "v1", "probe", "tap", "pass", ""]
+    known = [record[name] for name in ("test", "file", "function", "vmm", "version", "verdict", "reason")]
+    assert known == ["t.py::test_a[probe-3]", "t.py", "test_a", "base", "v1", "pass", ""]
+    assert record["parameters"] == {"driver": "probe", "pairs": "3"}
     assert list(record["requirements"]) == ["A-1", "B-2"]
     assert "timeline" not in record
     assert "rerun" not in record
@@ -299,7 +304,7 @@ def test_record_of_a_pass_is_short(judge: Judge) -> None:
 
 def test_failure_is_shown_with_all_that_is_known(judge: Judge) -> None:
     report = a_report("failed", longrepr="many lines of traceback")
-    record = judge.judge(ITEM, report, WORDS, a_testbed(Nic()))
+    record = judge.judge(ITEM, CASE, report, WORDS, a_testbed(Nic()))
     assert record is not None
     titles = [title for title, _ in report.sections]
     assert titles == ["witnesses", "timeline", "log of base (alive), last 20 lines", "run this again"]
@@ -309,12 +314,12 @@ def test_failure_is_shown_with_all_that_is_known(judge: Judge) -> None:
 
 def test_traceback_of_an_assertion_is_kept(judge: Judge) -> None:
     report = a_report("failed", longrepr="many lines of traceback")
-    judge.judge(ITEM, report, AssertionError("assert 1 == 2"), None)
+    judge.judge(ITEM, CASE, report, AssertionError("assert 1 == 2"), None)
     assert report.longrepr == "many lines of traceback"
 
 
 def test_rerun_line_is_fit_for_a_shell(judge: Judge) -> None:
-    record = judge.judge(ITEM, a_report("failed"), AssertionError(), None)
+    record = judge.judge(ITEM, CASE, a_report("failed"), AssertionError(), None)
     assert record is not None
     assert record["rerun"] == (
         "ci/conformance 't.py::test_a[base-probe-3]' --vmm 'base=/opt/a b/ch' --seed 42"
@@ -322,7 +327,7 @@ def test_rerun_line_is_fit_for_a_shell(judge: Judge) -> None:
 
 
 def test_disagreement_is_noted_even_in_a_pass(judge: Judge) -> None:
-    record = judge.judge(ITEM, a_report("passed"), None, a_testbed(Nic(), Nic(agree=False)))
+    record = judge.judge(ITEM, CASE, a_report("passed"), None, a_testbed(Nic(), Nic(agree=False)))
     assert record is not None
     assert record["disagreement"]
     assert record["rerun"], "a disagreement has a section in reports, and a line that repeats it"
@@ -331,13 +336,15 @@ def test_disagreement_is_noted_even_in_a_pass(judge: Judge) -> None:
 
 @pytest.mark.parametrize("error", [WORDS, ProcessLookupError(), GuestError("gone")])
 def test_vm_that_dies_while_it_is_looked_at_does_not_break_the_run(judge: Judge, error: Exception) -> None:
-    record = judge.judge(ITEM, a_report("failed"), AssertionError("x"), a_testbed(Nic(error=error), Nic()))
+    record = judge.judge(
+        ITEM, CASE, a_report("failed"), AssertionError("x"), a_testbed(Nic(error=error), Nic())
+    )
     assert record is not None
     assert list(record["witnesses"]) == [{"pair": 0, "guest": True, "host": True, "frames": 64}]
 
 
 def test_test_without_a_vmm_is_not_judged(judge: Judge) -> None:
-    assert judge.judge(an_item(), a_report("passed"), None, None) is None
+    assert judge.judge(ITEM, None, a_report("passed"), None, None) is None
 
 
 def test_full_disk_costs_the_bundle_and_not_the_verdict(
@@ -350,7 +357,7 @@ def test_full_disk_costs_the_bundle_and_not_the_verdict(
     monkeypatch.setattr("harness.evidence.judge.remains", lambda *_, **__: {})
     kept = Judge(replace(judge._session, evidence=tmp_path))
     report = a_report("failed")
-    record = kept.judge(ITEM, report, AssertionError("x"), a_testbed(Nic()))
+    record = kept.judge(ITEM, CASE, report, AssertionError("x"), a_testbed(Nic()))
     assert record is not None
     assert record["verdict"] == "fail"
     assert "bundle" not in record

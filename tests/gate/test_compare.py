@@ -7,7 +7,8 @@ import pytest
 
 from harness.gate.baseline import Baseline, Build, Expectation
 from harness.gate.compare import Finding, Kind, against_baselines, builds, exit_code
-from harness.record.results import NotRun, Run, Verdict
+from harness.record.results import Run, Verdict
+from tests.synthetic_runs import not_run
 
 if TYPE_CHECKING:
     from tests.synthetic_runs import MakeResult, MakeRun
@@ -87,7 +88,7 @@ def test_a_build_without_a_baseline_is_expected_to_pass(make_result: MakeResult,
         {"complete": False},
         {"selected": 2},
         {"deselected": 1},
-        {"not_run": (NotRun("t.py::test_b", "alpha"),), "selected": 2},
+        {"not_run": (not_run("t.py::test_b", "alpha"),), "selected": 2},
     ],
 )
 def test_it_is_never_green_when_something_was_not_run(

@@ -9,8 +9,9 @@ from harness.errors import BadInput
 from harness.evidence.bundle import write_bundle
 from harness.gate import command as gate
 from harness.gate.merge import main, merge
-from harness.record.results import NotRun, Result, Run, Shard, VmmInfo, bundle_folder, load
+from harness.record.results import Result, Run, Shard, VmmInfo, bundle_folder, load
 from harness.record.store import RunStore
+from tests.synthetic_runs import not_run
 
 if TYPE_CHECKING:
     from tests.synthetic_runs import MakeResult, MakeRun
@@ -57,7 +58,7 @@ def test_a_missing_shard_is_never_taken_for_good(shards: Shards) -> None:
 
 def test_a_shard_that_lost_tests_or_was_stopped_makes_a_whole_that_did(shards: Shards) -> None:
     first = shards["place 1"]
-    gap = NotRun(first.results[0].test, "alpha")
+    gap = not_run(first.results[0].test, "alpha")
     shards["place 1"] = changed(first, results=first.results[1:], not_run=(gap,))
     assert merge(shards).not_run == (gap,)
     assert not merge(shards).everything_ran
@@ -89,7 +90,7 @@ def saved(shards: Shards, tmp_path: Path) -> list[str]:
         store = RunStore(tmp_path / f"s{number}")
         results = []
         for result in run.results:
-            bundle = write_bundle(store.folder / "failures", result.test, result.vmm, {"log": result.test})
+            bundle = write_bundle(store.folder / "failures", result, {"log": result.test})
             kept = {name: getattr(result, name) for name in result.__struct_fields__}
             results.append(Result(**{**kept, "bundle": str(bundle.relative_to(store.folder))}))
         store.save(changed(run, results=tuple(results)))

@@ -12,26 +12,37 @@ import pytest
 from harness.errors import BadInput
 from harness.mutants import __main__ as command
 from harness.mutants import all_mutants, find_mutant, kills
-from harness.record.results import Verdict, dumps
+from harness.record.results import Function, Run, Verdict, dumps
 from harness.testbed.surroundings import Surroundings
 from tests.synthetic_runs import MakeResult, MakeRun
 
-COUNT, RESET = "mq/test_a.py::test_count", "mq/test_a.py::test_reset"
+FILE = "mq/test_a.py"
+COUNT, RESET = f"{FILE}::test_count", f"{FILE}::test_reset"
+OF_COUNT, OF_RESET = Function(FILE, "test_count"), Function(FILE, "test_reset")
 Told = dict[str | None, dict[str, bool]]
 """For each mutant, and None for none: the tests that were judged, and whether each passed."""
 
 
 @pytest.fixture
-def tell(monkeypatch: pytest.MonkeyPatch) -> Callable[[Told], None]:
+def tell(
+    monkeypatch: pytest.MonkeyPatch, make_run: MakeRun, make_result: MakeResult
+) -> Callable[[Told], None]:
     """Say what the runs find, instead of running anything."""
-    return lambda told: monkeypatch.setattr(kills, "run_suite", lambda _vmm, name, _arguments: told[name])
+
+    def run(passed: dict[str, bool]) -> Run:
+        verdicts = {test: "pass" if passes else "fail" for test, passes in passed.items()}
+        return make_run(*(make_result(test, verdict=verdict) for test, verdict in verdicts.items()))
+
+    return lambda told: monkeypatch.setattr(
+        kills, "run_suite", lambda _vmm, name, _arguments: run(told[name])
+    )
 
 
 def test_mutant_kills_what_passed_before_and_fails_under_it(tell: Callable[[Told], None]) -> None:
     tell({None: {COUNT + "[1]": True, COUNT + "[2]": True, RESET: False}, "late": {COUNT + "[2]": False}})
     found = kills.measure("a-vmm", ["late"], [])
-    assert found.by_mutant == {"late": {COUNT}}
-    assert found.tests == {COUNT}, "a test that fails without a mutant has nothing to prove"
+    assert found.by_mutant == {"late": {OF_COUNT}}
+    assert found.tests == {OF_COUNT}, "a test that fails without a mutant has nothing to prove"
     assert not found.unkilled
     assert not found.harmless
 
@@ -39,17 +50,17 @@ def test_mutant_kills_what_passed_before_and_fails_under_it(tell: Callable[[Told
 def test_what_was_not_judged_under_a_mutant_is_not_killed(tell: Callable[[Told], None]) -> None:
     tell({None: {COUNT: True, RESET: True}, "late": {COUNT: True}})
     found = kills.measure("a-vmm", ["late"], [])
-    assert found.unkilled == {COUNT, RESET}
+    assert found.unkilled == {OF_COUNT, OF_RESET}
     assert found.harmless == {"late"}
 
 
 @pytest.mark.parametrize(
     ("verdict", "judged"),
     [
-        (Verdict.PASS, {COUNT: True}),
-        (Verdict.FAIL, {COUNT: False}),
-        (Verdict.SKIP, {}),
-        (Verdict.ERROR, {}),
+        (Verdict.PASS, [COUNT]),
+        (Verdict.FAIL, [COUNT]),
+        (Verdict.SKIP, []),
+        (Verdict.ERROR, []),
     ],
 )
 def test_only_verdicts_about_the_vmm_count(
@@ -57,7 +68,7 @@ def test_only_verdicts_about_the_vmm_count(
     make_run: MakeRun,
     make_result: MakeResult,
     verdict: Verdict,
-    judged: dict[str, bool],
+    judged: list[str],
 ) -> None:
     found = dumps(make_run(make_result(COUNT, verdict=verdict)))
 
@@ -68,7 +79,7 @@ def test_only_verdicts_about_the_vmm_count(
         return subprocess.CompletedProcess(words, 1, "", "")
 
     monkeypatch.setattr(subprocess, "run", run)
-    assert kills.run_suite("a-vmm", "late", []) == judged
+    assert list(kills.judged(kills.run_suite("a-vmm", "late", []))) == judged
 
 
 def test_suite_that_could_not_run_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ import pytest
 from harness.errors import BadInput
 from harness.record.results import (
     Event,
-    NotRun,
     PairRow,
     Verdict,
     bundle_folder,
@@ -19,18 +18,20 @@ from harness.record.results import (
     loads,
     to_dict,
 )
+from tests.synthetic_runs import not_run
 
 if TYPE_CHECKING:
     from tests.synthetic_runs import MakeResult, MakeRun
 
-KEYS = ["test", "vmm", "version", "driver", "backend", "requirements", "verdict", "seconds", "reason"]
+CASE = ["test", "file", "function", "parameters", "vmm"]
+KEYS = [*CASE, "version", "requirements", "verdict", "seconds", "reason"]
 
 
 def test_a_record_has_exactly_the_agreed_keys_in_order(make_result: MakeResult, make_run: MakeRun) -> None:
-    plain = json.loads(dumps(make_run(make_result(driver=None, backend=None))))
+    plain = json.loads(dumps(make_run(make_result(parameters={}))))
     assert list(plain["results"][0]) == KEYS
-    assert plain["schema"] == 1
-    assert plain["results"][0]["driver"] is None
+    assert plain["schema"] == 2
+    assert plain["results"][0]["parameters"] == {}
 
 
 def test_everything_survives_the_file(make_result: MakeResult, make_run: MakeRun) -> None:
@@ -47,7 +48,7 @@ def test_everything_survives_the_file(make_result: MakeResult, make_run: MakeRun
         bundle="failures/a",
         seed=7,
     )
-    run = make_run(full, not_run=(NotRun("t.py::test_b", "alpha"),), host={"kernel": "6.1"}, deselected=2)
+    run = make_run(full, not_run=(not_run("t.py::test_b", "alpha"),), host={"kernel": "6.1"}, deselected=2)
     assert loads(dumps(run), "memory") == run
 
 
@@ -66,8 +67,9 @@ def test_a_result_survives_the_wire_between_workers(make_result: MakeResult) -> 
         (b"\x7fELF\x02\x01", "not complete JSON"),
         (b"[1, 2]", "no results file of this suite"),
         (b'{"tests": []}', "no results file of this suite"),
-        (b'{"schema": 2, "results": []}', "has schema 2, this version reads 1"),
-        (b'{"schema": 0, "results": []}', "has schema 0, this version reads 1"),
+        (b'{"schema": 3, "results": []}', "has schema 3, this version reads 2 and 1"),
+        (b'{"schema": 0, "results": []}', "has schema 0, this version reads 2 and 1"),
+        (b'{"schema": 2, "results": [{"test": 3}]}', r"Expected `str`, got `int`"),
         (
             b'{"schema": 1, "results": [{"test": 3}]}',
             r"Expected `str`, got `int` - at `\$.results\[0\].test`",
@@ -103,13 +105,38 @@ def test_unknown_keys_of_a_later_version_are_no_obstacle(make_result: MakeResult
     assert loads(json.dumps(plain).encode(), "later") == make_run(make_result())
 
 
+OLD = {"version": "v1", "requirements": [], "verdict": "pass", "seconds": 0.1, "reason": "", "vmm": "alpha"}
+
+
+@pytest.mark.parametrize(
+    ("old", "parameters"),
+    [
+        ({"test": "a/t.py::T::test_a", "driver": None, "backend": None}, {}),
+        (
+            {"test": "a/t.py::T::test_a[probe-vhost-user-2]", "driver": "probe", "backend": "vhost-user"},
+            {"driver": "probe", "backend": "vhost-user", "variant": "2"},
+        ),
+        ({"test": "a/t.py::T::test_a[probe]", "driver": "probe", "backend": None}, {"driver": "probe"}),
+    ],
+)
+def test_what_earlier_versions_wrote_is_read(old: dict[str, str], parameters: dict[str, str]) -> None:
+    gap = {"test": "t.py::test_b[probe-1]", "vmm": "alpha"}
+    file = {"schema": 1, "results": [OLD | old], "not_run": [gap], "selected": 2}
+    run = loads(json.dumps(file).encode(), "an old file")
+    (result,) = run.results
+    assert (result.test, result.file, result.function) == (old["test"], "a/t.py", "T::test_a")
+    assert result.parameters == parameters
+    assert str(run.not_run[0].origin) == "t.py::test_b"
+    assert loads(dumps(run), "written anew") == run
+
+
 def test_everything_ran_only_if_nothing_is_missing(make_result: MakeResult, make_run: MakeRun) -> None:
     one = make_result(verdict="skip")
     assert make_run(one).everything_ran
     assert not make_run(one, complete=False).everything_ran
     assert not make_run(one, selected=2).everything_ran
     assert not make_run(one, deselected=1).everything_ran
-    assert not make_run(one, not_run=(NotRun("t.py::test_b", "alpha"),)).everything_ran
+    assert not make_run(one, not_run=(not_run("t.py::test_b", "alpha"),)).everything_ran
 
 
 def test_verdicts_somebody_has_to_look_at() -> None:

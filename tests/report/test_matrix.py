@@ -4,29 +4,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.record.results import NotRun, Result, VmmInfo
-from harness.report.fold import rows_by_requirement, rows_by_test, split_id
+from harness.record.results import Result, VmmInfo
+from harness.report.fold import rows_by_requirement, rows_by_test
 from harness.report.matrix import matrix_text
+from tests.synthetic_runs import not_run
 
 if TYPE_CHECKING:
     from tests.synthetic_runs import MakeResult, MakeRun
 
 
-@pytest.mark.parametrize(
-    ("test", "parts"),
-    [
-        ("a/t.py::test_x", ("a/t.py", "test_x", ())),
-        ("a/t.py::test_x[probe-tap-pairs3]", ("a/t.py", "test_x", ("probe", "tap", "pairs3"))),
-        ("a/t.py::T::test_x[vhost-user-0x8001]", ("a/t.py", "T::test_x", ("vhost-user", "0x8001"))),
-    ],
-)
-def test_ids_fall_into_their_parts(test: str, parts: tuple[str, str, tuple[str, ...]]) -> None:
-    assert split_id(test) == parts
-
-
 def _pairs(make_result: MakeResult, bad: set[int], vmm: str = "alpha") -> list[Result]:
     return [
-        make_result(f"t.py::test_pairs[{driver}-pairs{n}]", vmm, "fail" if n in bad else "pass")
+        make_result(
+            f"t.py::test_pairs[{driver}-{n}]",
+            vmm,
+            "fail" if n in bad else "pass",
+            parameters={"driver": driver, "pairs": str(n)},
+        )
         for driver in ("probe", "linux")
         for n in (1, 2, 3, 4)
     ]
@@ -45,10 +39,46 @@ def test_variants_that_differ_are_named_by_what_differs(make_result: MakeResult,
 
 
 def test_variants_without_a_common_trait_are_listed(make_result: MakeResult, make_run: MakeRun) -> None:
-    ids = [f"t.py::test_x[{d}-{b}]" for d in "ab" for b in "cd"]
-    bad = {ids[0], ids[3]}
-    run = make_run(*(make_result(test, verdict="fail" if test in bad else "pass") for test in ids))
+    run = make_run(
+        *(
+            make_result(
+                f"t.py::test_x[probe-{d}-{b}]",
+                verdict="fail" if d + b in ("ac", "bd") else "pass",
+                parameters={"driver": "probe", "d": d, "b": b},
+            )
+            for d in "ab"
+            for b in "cd"
+        )
+    )
     assert [row.label for row in rows_by_test(run)] == ["test_x [a-c, b-d]", "test_x [a-d, b-c]"]
+
+
+def test_words_with_hyphens_are_no_obstacle(make_result: MakeResult, make_run: MakeRun) -> None:
+    steps = ("back-to-a-snapshot", "reset", "snapshot-and-restore")
+    red = {(step, pairs) for step in steps if step != "reset" for pairs in "12"}
+    run = make_run(
+        *(
+            make_result(
+                f"t.py::test_x[probe-tap-{step}-{pairs}]",
+                verdict="fail" if (step, pairs) in red else "pass",
+                parameters={"driver": "probe", "backend": "tap", "transition": step, "pairs": pairs},
+            )
+            for step in steps
+            for pairs in "1234"
+        )
+    )
+    labels = [row.label for row in rows_by_test(run)]
+    assert "test_x [transition=back-to-a-snapshot,snapshot-and-restore pairs=1,2]" in labels
+
+
+def test_variants_of_an_old_run_are_told_apart_by_their_ids(
+    make_result: MakeResult, make_run: MakeRun
+) -> None:
+    run = make_run(
+        make_result("t.py::test_x[probe-1]", parameters={"driver": "probe", "variant": "1"}),
+        make_result("t.py::test_x[probe]", verdict="fail", parameters={"driver": "probe"}),
+    )
+    assert {row.label for row in rows_by_test(run)} == {"test_x [probe-1]", "test_x [probe]"}
 
 
 def test_columns_are_vmms_in_the_order_given(make_result: MakeResult, make_run: MakeRun) -> None:
@@ -78,7 +108,7 @@ def test_a_skip_is_listed_with_its_reason_and_never_hidden_behind_a_pass(
 
 
 def test_what_was_not_run_shows(make_result: MakeResult, make_run: MakeRun) -> None:
-    run = make_run(make_result(), selected=3, not_run=(NotRun("t.py::test_b", "alpha"),), deselected=4)
+    run = make_run(make_result(), selected=3, not_run=(not_run("t.py::test_b", "alpha"),), deselected=4)
     text = matrix_text(run)
     assert "NOT RUN: 2 of 3 selected" in text
     assert "4 left out by the options" in text

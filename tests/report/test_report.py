@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from harness.record.results import Event, NotRun, PairRow, Result, Run, dumps
+from harness.record.results import Event, PairRow, Result, Run, dumps
 from harness.register.register import load_register
 from harness.report import view
 from harness.report.html import html_report, main
 from harness.report.logs import TAIL, bundle_logs
+from tests.synthetic_runs import not_run
 
 if TYPE_CHECKING:
     from tests.synthetic_runs import MakeResult, MakeRun
@@ -110,7 +111,7 @@ def test_coverage_is_a_number_and_an_uncovered_must_is_red(
 
 
 def test_what_was_not_run_is_on_top(make_result: MakeResult, make_run: MakeRun) -> None:
-    html, _ = _page(make_run(make_result(), selected=2, not_run=(NotRun("t.py::test_b", "alpha"),)))
+    html, _ = _page(make_run(make_result(), selected=2, not_run=(not_run("t.py::test_b", "alpha"),)))
     assert html.index("Not everything ran") < html.index('class="cards"')
     assert "t.py::test_b" in html
     html, _ = _page(make_run(make_result()))

@@ -118,7 +118,7 @@ def test_every_kind_of_verdict_is_recorded(kinds: Kinds) -> None:
 
 def test_run_knows_itself(kinds: Kinds) -> None:
     run = kinds.suite.results
-    assert run["schema"] == 1
+    assert run["schema"] == 2
     assert run["host"]["seed"] == 4711
     assert [(vmm["name"], vmm["version"]) for vmm in run["vmms"]] == [("alpha", "99.9 (fake)")]
     assert (run["selected"], run["deselected"], run["not_run"], run["complete"]) == (8, 1, [], True)
@@ -126,10 +126,12 @@ def test_run_knows_itself(kinds: Kinds) -> None:
 
 def test_every_record_has_its_keys(kinds: Kinds) -> None:
     records = {record["test"].partition("::")[2]: record for record in kinds.suite.results["results"]}
-    keys = {"test", "vmm", "version", "driver", "backend", "requirements", "verdict", "seconds", "reason"}
+    keys = {*("test", "file", "function", "parameters", "vmm", "version", "requirements", "verdict")}
+    keys |= {"seconds", "reason"}
     assert all(keys <= set(record) for record in records.values())
     assert records["test_pass"]["requirements"] == ["X-1", "X-2"]
-    assert (records["test_pass"]["driver"], records["test_launch[probe-tap]"]["driver"]) == (None, "probe")
+    assert records["test_pass"]["parameters"] == {}
+    assert records["test_launch[probe-tap]"]["parameters"] == {"driver": "probe", "backend": "tap"}
     assert records["test_skip"]["reason"] == "because of a reason"
     assert records["test_error"]["reason"] == "this host lacks a thing: get one"
 
@@ -216,7 +218,9 @@ def test_conformance_suite_runs_on_the_reference(suite: Suite, qemu: Vmm) -> Non
     ran = suite.run(chosen, "-kprobe-tap", "-pno:cacheprovider", builds=[f"qemu={qemu.path}"])
     assert ran.code == 0, ran.out
     results = suite.results["results"]
-    assert [(r["verdict"], r["driver"], r["backend"]) for r in results] == [("pass", "probe", "tap")] * 4
+    told = {"driver": "probe", "backend": "tap"}
+    assert [r["verdict"] for r in results] == ["pass"] * 4
+    assert [r["parameters"] for r in results] == [{**told, "pairs": pairs} for pairs in "1234"]
 
 
 @pytest.mark.skipif(
