@@ -13,7 +13,7 @@ from harness.bisect.plan import Finding, Outcome, Plan
 from harness.bisect.shell import Git, clean_environment, last_line, run_command
 from harness.checkout import ROOT
 from harness.errors import BadInput, DeadlineExceeded, HarnessError
-from harness.gate.compare import Kind, judge, missing_parts
+from harness.expected.compare import Kind, judge, missing_parts
 from harness.record.results import Run, load
 from harness.scratch import Scratch
 

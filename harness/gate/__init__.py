@@ -1,1 +1,1 @@
-"""A run against what is expected, or against another run."""
+"""The commands for nights and patches: the gate, its announcements, the merging of shards."""

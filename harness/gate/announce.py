@@ -18,8 +18,8 @@ from pathlib import Path
 
 from harness.deadline import PACE
 from harness.errors import BadInput, HarnessError, Unavailable
-from harness.gate.baseline import masked
-from harness.gate.compare import Kind
+from harness.expected.baseline import masked
+from harness.expected.compare import Kind
 
 TITLE = "virtio-net multiqueue: the nightly verdict"
 LABEL = "virtio-net-multiqueue"

@@ -12,9 +12,9 @@ from pathlib import Path
 from harness.checkout import ROOT
 from harness.deadline import PACE
 from harness.errors import BadInput, HarnessError
-from harness.gate.accept import accept, needs_reason
-from harness.gate.baseline import FOLDER, load_baselines, masked
-from harness.gate.compare import Finding, Kind, against_baselines, builds, exit_code
+from harness.expected.accept import accept, needs_reason
+from harness.expected.baseline import FOLDER, load_baselines, masked
+from harness.expected.compare import Finding, Kind, against_baselines, builds, exit_code
 from harness.record.results import Function, Run, load
 
 SUITE_SECONDS = 2 * 3600 * PACE

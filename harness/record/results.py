@@ -32,6 +32,10 @@ class Verdict(StrEnum):
         return self in (Verdict.FAIL, Verdict.XPASS, Verdict.ERROR)
 
 
+JUDGED = (Verdict.PASS, Verdict.FAIL, Verdict.XFAIL, Verdict.XPASS)
+"""A skip or an error covers nothing: nobody looked."""
+
+
 class PairRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the witnesses say of one pair. None: this witness was not asked, or cannot tell."""
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from harness.record.results import Result, Run, Verdict
+from harness.record.results import JUDGED, Result, Run
 from harness.register.register import Force, Register, Requirement
 from harness.report.fold import Cell, cell_of
-
-JUDGED = (Verdict.PASS, Verdict.FAIL, Verdict.XFAIL, Verdict.XPASS)
-"""A skip or an error covers nothing: nobody looked."""
 
 
 @dataclass(frozen=True)

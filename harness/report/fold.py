@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from harness.record.order import natural
 from harness.record.results import Case, Function, Result, Run, Verdict
 
 
@@ -49,11 +49,6 @@ def cell_of(results: Iterable[Result]) -> Cell:
     counter = Counter(result.verdict for result in results)
     counts = tuple((verdict, counter[verdict]) for verdict in _SEVERITY if counter[verdict])
     return Cell(counts, any(result.disagreement for result in results))
-
-
-def natural(test: str) -> list[tuple[int, str]]:
-    """A sorting key under which `pairs2` comes before `pairs10`."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", test)]
 
 
 def cases_of(run: Run) -> dict[str, Case]:

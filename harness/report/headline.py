@@ -7,11 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.gate.baseline import masked
-from harness.record.results import Function, PairRow, Result, Run, Verdict
+from harness.expected.baseline import masked
+from harness.record.order import natural
+from harness.record.results import JUDGED, Function, PairRow, Result, Run, Verdict
 from harness.register.register import Force, Register
-from harness.report.coverage import JUDGED
-from harness.report.fold import Cell, cell_of, natural
+from harness.report.fold import Cell, cell_of
 from harness.report.history import History, Since
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from harness.gate.causes import Cause, Standing, counted
+from harness.expected.causes import Cause, Standing, counted
 from harness.record.results import Run
 from harness.report.history import History
 

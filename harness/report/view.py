@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.record.order import natural
 from harness.record.results import Event, Function, PairRow, Result, Run, Verdict, bundle_folder
 from harness.register.register import Register
 from harness.report.coverage import Coverage, CoveredRow, cover
-from harness.report.fold import Row, cases_of, natural, rows_by_test
+from harness.report.fold import Row, cases_of, rows_by_test
 from harness.report.headline import Headline, disagreeing_passes, headlines, in_one_line
 from harness.report.history import History
 from harness.report.logs import Capture, LogText, bundle_captures, bundle_logs

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.expected.baseline import load_baselines
 from harness.gate import command as gate
-from harness.gate.baseline import load_baselines
 from harness.record.results import Run, dumps
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.gate.causes import Cause, Key, Standing
+from harness.expected.causes import Cause, Key, Standing
 from harness.report.history import History
 from harness.report.last_screen import causes_text, ending
 from tests.synthetic_runs import MakeResult, MakeRun

@@ -11,7 +11,7 @@ from typing import Any
 import tomlkit
 
 from harness.errors import BadInput, Unavailable
-from harness.gate.baseline import (
+from harness.expected.baseline import (
     Baseline,
     Build,
     Expectation,
@@ -20,11 +20,10 @@ from harness.gate.baseline import (
     masked,
     stated_reason,
 )
-from harness.gate.compare import Kind, judge
-from harness.record.results import Function, Result, Run, Verdict, VmmInfo
+from harness.expected.compare import Kind, judge
+from harness.record.order import natural
+from harness.record.results import JUDGED, Function, Result, Run, Verdict, VmmInfo
 from harness.record.store import write_atomically
-from harness.report.coverage import JUDGED
-from harness.report.fold import natural
 
 
 def needs_reason(run: Run, baselines: dict[Path, Baseline]) -> bool:

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from harness.gate.baseline import Baseline, Expectation, expectation_for, for_vmm, masked, stated_reason
-from harness.gate.compare import Kind, judge
+from harness.expected.baseline import Baseline, Expectation, expectation_for, for_vmm, masked, stated_reason
+from harness.expected.compare import Kind, judge
+from harness.record.order import natural
 from harness.record.results import PairRow, Result, Run, Verdict, VmmInfo
 from harness.register.register import Force, Register
-from harness.report.fold import natural
 
 
 class Standing(Enum):

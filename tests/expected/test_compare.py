@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.gate.baseline import Baseline, Build, Expectation
-from harness.gate.compare import Finding, Kind, against_baselines, builds, exit_code
+from harness.expected.baseline import Baseline, Build, Expectation
+from harness.expected.compare import Finding, Kind, against_baselines, builds, exit_code
 from harness.record.results import Run, Verdict
 from tests.synthetic_runs import not_run
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import BadInput
-from harness.gate.accept import accept, needs_reason
-from harness.gate.baseline import load_baseline, load_baselines
-from harness.gate.compare import Kind, against_baselines, exit_code
+from harness.expected.accept import accept, needs_reason
+from harness.expected.baseline import load_baseline, load_baselines
+from harness.expected.compare import Kind, against_baselines, exit_code
 from harness.record.results import Run
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.errors import BadInput
-from harness.gate.baseline import (
+from harness.expected.baseline import (
     FOLDER,
     Build,
     expectation_for,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from harness.gate.baseline import Baseline, Build, Expectation
-from harness.gate.causes import Cause, Expected, Standing, causes, counted
+from harness.expected.baseline import Baseline, Build, Expectation
+from harness.expected.causes import Cause, Expected, Standing, causes, counted
 from harness.record.results import Event, PairRow, Result, Run, Verdict
 from harness.register.register import load_register
 from tests.synthetic_runs import MakeResult, MakeRun

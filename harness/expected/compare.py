@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
-from harness.gate.baseline import Baseline, Expectation, expectation_for, for_vmm, masked, stated_reason
-from harness.record.results import Function, Result, Run, Verdict, VmmInfo
-from harness.report.coverage import JUDGED
+from harness.expected.baseline import Baseline, Expectation, expectation_for, for_vmm, masked, stated_reason
+from harness.record.results import JUDGED, Function, Result, Run, Verdict, VmmInfo
 
 
 class Kind(Enum):
