@@ -9,7 +9,7 @@ from harness.guest.probe.features import CONTROL, PLAIN
 from harness.guest.probe.net import VirtioNet
 from harness.host import namespace
 from harness.host.syscalls import Supervisor
-from harness.testbed.nic import Nic
+from harness.testbed.nic import LinuxNic, Nic, ProbeNic
 from harness.testbed.testbed import NicPlan, Testbed
 
 pytest_plugins = ("harness.run.plugin",)
@@ -56,8 +56,9 @@ def own_sysfs() -> None:
 @pytest.fixture
 def net(request: pytest.FixtureRequest) -> VirtioNet:
     """The raw driver of the test's NIC, in the state that the NIC's fixture hands over."""
+    nic: ProbeNic
     (nic,) = (request.getfixturevalue(name) for name in request.fixturenames if name.startswith("nic"))
-    return Testbed.raw(nic)
+    return nic.driver.net
 
 
 @pytest.fixture
@@ -67,9 +68,9 @@ def steps(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
-def guest(nic: Nic) -> LinuxGuest:
+def guest(nic: LinuxNic) -> LinuxGuest:
     """The Linux guest in which the test's NIC is. The interface has the name of the NIC's id."""
-    return Testbed.linux_guest(nic)
+    return nic.driver.guest
 
 
 @pytest.fixture

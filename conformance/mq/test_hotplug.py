@@ -4,14 +4,14 @@ import pytest
 
 from harness.host.flows import flows
 from harness.register.mark import requirement
-from harness.testbed.nic import Nic
+from harness.testbed.nic import Nic, ProbeNic
 from harness.testbed.testbed import NicPlan, Testbed
 
 pytestmark = pytest.mark.backends("tap", "vhost-user")
 
 
 @pytest.fixture
-def plugged(testbed: Testbed, nic: Nic) -> Nic:
+def plugged(testbed: Testbed, nic: ProbeNic) -> ProbeNic:
     """A second NIC of four pairs, plugged in beside a running one, its driver started."""
     fresh = testbed.plug(nic, NicPlan())
     fresh.start()

@@ -5,20 +5,21 @@ from collections.abc import Iterator
 import pytest
 
 from harness.guest.linux.guest import LinuxGuest
+from harness.host.changes import QueueCounts, VringsSwitched
 from harness.host.flows import flows
 from harness.register.mark import requirement
-from harness.testbed.nic import Nic
+from harness.testbed.nic import LinuxNic, Nic
 from harness.testbed.testbed import NicPlan, Testbed
 
 pytestmark = [pytest.mark.drivers("linux"), pytest.mark.backends("tap", "vhost-user")]
 
-AT_ONE_PAIR = {"1 attached, 3 detached", "vrings 2 3 4 5 6 7 enabled"}
+AT_ONE_PAIR = {QueueCounts(1, 3), VringsSwitched((2, 3, 4, 5, 6, 7), on=True)}
 """What a tap, and what vhost-user, tells of a host that was at the first pair alone and then at four."""
 THIRD_CPU = "/sys/devices/system/cpu/cpu2/online"
 
 
 @pytest.fixture
-def nic_two_cpus(testbed: Testbed, driver: str, backend: str) -> Nic:
+def nic_two_cpus(testbed: Testbed, driver: str, backend: str) -> LinuxNic:
     """A NIC of four pairs in a guest that has brought up two of its four CPUs."""
     (nic,) = testbed.linux_nics([NicPlan()], backend, kernel_options="maxcpus=2")
     nic.start()
@@ -26,9 +27,9 @@ def nic_two_cpus(testbed: Testbed, driver: str, backend: str) -> Nic:
 
 
 @pytest.fixture
-def third_cpu(nic_two_cpus: Nic) -> Iterator[None]:
+def third_cpu(nic_two_cpus: LinuxNic) -> Iterator[None]:
     """The guest has brought up a CPU more."""
-    guest = Testbed.linux_guest(nic_two_cpus)
+    guest = nic_two_cpus.driver.guest
     guest.check(f"echo 1 > {THIRD_CPU}")
     yield
     guest.check(f"echo 0 > {THIRD_CPU}")
@@ -52,7 +53,7 @@ def test_rebinding_starts_over(nic: Nic, guest: LinuxGuest, pairs: int) -> None:
 
 @pytest.mark.issue_8307
 @requirement("NET-MTU-01", "NET-MQ-03", "NET-MQ-04", "NET-MQ-05")
-def test_fewer_cpus_than_pairs(nic_two_cpus: Nic) -> None:
+def test_fewer_cpus_than_pairs(nic_two_cpus: LinuxNic) -> None:
     """With two CPUs of four it uses two pairs, host and frames as well, and more on request."""
     assert nic_two_cpus.driver.believed_pairs == {0, 1}
     assert nic_two_cpus.host().pairs == {0, 1}
@@ -66,7 +67,7 @@ def test_fewer_cpus_than_pairs(nic_two_cpus: Nic) -> None:
 @pytest.mark.issue_8307
 @pytest.mark.usefixtures("third_cpu")
 @requirement("NET-MTU-01", "NET-RST-02", "NET-MQ-03")
-def test_another_cpu_counts_from_the_next_bind_on(nic_two_cpus: Nic) -> None:
+def test_another_cpu_counts_from_the_next_bind_on(nic_two_cpus: LinuxNic) -> None:
     """A CPU that comes up leaves the count as it is; when the driver is bound anew, there is a pair for it."""
     assert nic_two_cpus.host().pairs == nic_two_cpus.driver.believed_pairs == {0, 1}
     nic_two_cpus.reset()

@@ -37,9 +37,9 @@ def test_every_cpu_transmits(nic: Nic, guest: LinuxGuest, pairs: int) -> None:
     """At any count the frames of all four CPUs reach the host, from the pairs in use; at four, each from its own."""
     assert nic.set_pairs(pairs)
     before = guest.transmitted(nic.config.id)
-    nic.backend.capture()
+    nic.wire.capture()
     guest.run(FROM_EVERY_CPU)
     sent = guest.transmitted(nic.config.id) - before
     assert sent.above == 0, sent
     assert pairs < 4 or sent.per_queue == (EACH,) * 4, sent
-    assert [frame[IP_PROTOCOL] for frame in nic.backend.capture()] == [ICMP] * 4 * EACH
+    assert [frame[IP_PROTOCOL] for frame in nic.wire.capture()] == [ICMP] * 4 * EACH

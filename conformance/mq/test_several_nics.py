@@ -1,5 +1,7 @@
 """Several NICs of one VM have a count each."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from harness.host.flows import flows
@@ -11,7 +13,7 @@ pytestmark = pytest.mark.backends("tap", "vhost-user")
 
 
 @pytest.fixture
-def nics(testbed: Testbed, driver: str, backend: str) -> list[Nic]:
+def nics(testbed: Testbed, driver: str, backend: str) -> Sequence[Nic]:
     """Two NICs of four pairs in one VM, both started."""
     made = testbed.cold_nics([NicPlan(), NicPlan()], driver, backend)
     for nic in made:
@@ -21,7 +23,7 @@ def nics(testbed: Testbed, driver: str, backend: str) -> list[Nic]:
 
 @pytest.mark.drivers("probe", "linux")
 @requirement("NET-HOST-03")
-def test_counts_are_independent(nics: list[Nic]) -> None:
+def test_counts_are_independent(nics: Sequence[Nic]) -> None:
     """Changing one NIC's count leaves the other's as it is, on the host and in frames."""
     first, second = nics
     assert first.set_pairs(2)
@@ -33,7 +35,7 @@ def test_counts_are_independent(nics: list[Nic]) -> None:
 
 
 @requirement("NET-HOST-03", "NET-RST-02")
-def test_resets_are_independent(nics: list[Nic]) -> None:
+def test_resets_are_independent(nics: Sequence[Nic]) -> None:
     """Resetting one NIC leaves the other's count as it is."""
     first, second = nics
     assert first.set_pairs(3)

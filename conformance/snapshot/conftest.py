@@ -9,7 +9,7 @@ import pytest
 
 from harness.host.flows import flows
 from harness.lifecycle import Snapshot, count_fields, require_room, restore, save, snapshot_folders
-from harness.testbed.nic import Nic
+from harness.testbed.nic import Nic, ProbeNic
 from harness.testbed.testbed import PROBE_MEMORY_MIB, NicPlan, Testbed
 from harness.vmm.base import Vmm
 
@@ -37,7 +37,7 @@ def nic_of_writer(testbed: Testbed, writer: Vmm, driver: str, backend: str) -> N
 
 
 @pytest.fixture
-def recorded_count(testbed: Testbed, nic: Nic) -> tuple[str, ...]:
+def recorded_count(testbed: Testbed, nic: ProbeNic) -> tuple[str, ...]:
     """The fields of the NIC's saved state that follow the count. Skips on a build that records none."""
     fields = count_fields(testbed, nic)
     if not fields:
@@ -46,7 +46,7 @@ def recorded_count(testbed: Testbed, nic: Nic) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def snapshot_of_two(testbed: Testbed, nic: Nic) -> Snapshot:
+def snapshot_of_two(testbed: Testbed, nic: ProbeNic) -> Snapshot:
     """A snapshot with two active pairs, from which the VM went on once: it is sound."""
     assert nic.set_pairs(2)
     snapshot = save(testbed, nic)

@@ -4,7 +4,7 @@ import pytest
 
 from harness.lifecycle import check, check_all_active, count_fields, migrate, restore, save
 from harness.register.mark import requirement
-from harness.testbed.nic import Nic
+from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import Testbed
 from harness.vmm.base import Vmm
 
@@ -24,7 +24,7 @@ copied_or_handed_over = pytest.mark.parametrize(
 )
 
 
-def check_carried_over(nic: Nic, pairs: int, recorded: bool) -> None:
+def check_carried_over(nic: ProbeNic, pairs: int, recorded: bool) -> None:
     """The count is what it was, or all, for a state in which none is recorded."""
     if recorded:
         check(nic, pairs)
@@ -35,14 +35,14 @@ def check_carried_over(nic: Nic, pairs: int, recorded: bool) -> None:
 
 
 @pytest.fixture
-def recorded(testbed: Testbed, nic_of_writer: Nic) -> bool:
+def recorded(testbed: Testbed, nic_of_writer: ProbeNic) -> bool:
     """Whether the writer records the count."""
     return bool(count_fields(testbed, nic_of_writer))
 
 
 @each_count
 @requirement("NET-SNAP-01", "NET-SNAP-02", "NET-SNAP-03")
-def test_snapshot(testbed: Testbed, nic_of_writer: Nic, vmm: Vmm, recorded: bool, pairs: int) -> None:
+def test_snapshot(testbed: Testbed, nic_of_writer: ProbeNic, vmm: Vmm, recorded: bool, pairs: int) -> None:
     """Saved by the writer, restored by the build under test: the recorded count, or all pairs if there is none."""
     assert nic_of_writer.set_pairs(pairs)
     restore(testbed, nic_of_writer, save(testbed, nic_of_writer), vmm=vmm)
@@ -53,7 +53,7 @@ def test_snapshot(testbed: Testbed, nic_of_writer: Nic, vmm: Vmm, recorded: bool
 @each_count
 @requirement("NET-SNAP-01", "NET-SNAP-02", "NET-SNAP-03")
 def test_migration(
-    testbed: Testbed, nic_of_writer: Nic, vmm: Vmm, recorded: bool, pairs: int, local: bool
+    testbed: Testbed, nic_of_writer: ProbeNic, vmm: Vmm, recorded: bool, pairs: int, local: bool
 ) -> None:
     """Migrated to the build under test: the same, no frame on an inactive pair, and the source is gone."""
     assert nic_of_writer.set_pairs(pairs)

@@ -6,7 +6,7 @@ from harness.guest.probe.net import Ack, VirtioNet, pairs_set
 from harness.host.syscalls import ATTACH, DETACH, delay
 from harness.lifecycle import check, migrate, restore, save
 from harness.register.mark import requirement
-from harness.testbed.nic import Nic
+from harness.testbed.nic import ProbeNic
 from harness.testbed.surroundings import Surroundings
 from harness.testbed.testbed import Testbed
 
@@ -32,7 +32,7 @@ def ask(net: VirtioNet, pairs: int) -> None:
 @each_change
 @requirement("NET-SNAP-08", "NET-SNAP-01")
 def test_saved_right_behind_the_doorbell(
-    testbed: Testbed, nic: Nic, net: VirtioNet, before: int, after: int
+    testbed: Testbed, nic: ProbeNic, net: VirtioNet, before: int, after: int
 ) -> None:
     """Whether the command was carried out before or after: OK, and the pairs that it asked for."""
     assert nic.set_pairs(before)
@@ -45,7 +45,7 @@ def test_saved_right_behind_the_doorbell(
 @each_change
 @requirement("NET-SNAP-08", "NET-SNAP-01")
 def test_saved_amid_a_slow_change(
-    testbed: Testbed, nic: Nic, net: VirtioNet, before: int, after: int
+    testbed: Testbed, nic: ProbeNic, net: VirtioNet, before: int, after: int
 ) -> None:
     """The kernel is at the first of several queues when the VM is paused: the same."""
     assert nic.set_pairs(before)
@@ -62,7 +62,7 @@ def test_saved_amid_a_slow_change(
 @each_change
 @requirement("NET-SNAP-08", "NET-SNAP-01")
 def test_migrated_right_behind_the_doorbell(
-    testbed: Testbed, nic: Nic, net: VirtioNet, before: int, after: int
+    testbed: Testbed, nic: ProbeNic, net: VirtioNet, before: int, after: int
 ) -> None:
     """The destination or the source answers, once, and the destination holds what was asked for."""
     assert nic.set_pairs(before)

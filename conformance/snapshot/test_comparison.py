@@ -5,7 +5,7 @@ import pytest
 from harness.guest.probe.net import VirtioNet
 from harness.lifecycle import Snapshot, restore, resume_restored, save, save_paused
 from harness.register.mark import requirement
-from harness.testbed.nic import Nic
+from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import Testbed
 
 pytestmark = pytest.mark.needs("snapshot")
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.needs("snapshot")
 CHANGES_BY_ITSELF = {"mc146818rtc#0": "QEMU's real-time clock follows the host's while the VM is paused"}
 
 
-def differing(nic: Nic, one: Snapshot, other: Snapshot) -> set[str]:
+def differing(nic: ProbeNic, one: Snapshot, other: Snapshot) -> set[str]:
     """The devices whose saved states differ, or that only one of the snapshots knows."""
     first, second = (nic.vm.vmm.saved_devices(snapshot.folder) for snapshot in (one, other))
     assert len(first) > 1, "a VM has more devices than its NIC"
@@ -23,7 +23,7 @@ def differing(nic: Nic, one: Snapshot, other: Snapshot) -> set[str]:
 
 @pytest.mark.parametrize("pairs", [1, 3, 4])
 @requirement("NET-SNAP-07", "NET-SNAP-01")
-def test_saved_again_without_having_run(testbed: Testbed, nic: Nic, net: VirtioNet, pairs: int) -> None:
+def test_saved_again_without_having_run(testbed: Testbed, nic: ProbeNic, net: VirtioNet, pairs: int) -> None:
     """No device has changed but those that change by themselves; after a reset of the NIC, its device has."""
     assert nic.set_pairs(pairs)
     before = save(testbed, nic)

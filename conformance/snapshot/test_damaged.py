@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from harness.host.tap import Tap
 from harness.lifecycle import DAMAGES, NUMBERS, OTHERS, Damage, Snapshot, attempt, check_safe, rewrite_count
 from harness.register.mark import requirement
-from harness.testbed.nic import Nic
+from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import Testbed
 
 pytestmark = pytest.mark.needs("snapshot")
@@ -19,7 +20,9 @@ def _param(name: str, value: Any, only_on: str | None) -> Any:
 
 @pytest.mark.parametrize("damage", [_param(each.name, each, each.only_on) for each in DAMAGES])
 @requirement("NET-SNAP-05")
-def test_damaged_snapshot(testbed: Testbed, nic: Nic, snapshot_of_two: Snapshot, damage: Damage) -> None:
+def test_damaged_snapshot(
+    testbed: Testbed, nic: ProbeNic[Tap], snapshot_of_two: Snapshot, damage: Damage
+) -> None:
     """What restored before the damage is refused after it, or starts safely."""
     spoilt = damage.apply(testbed, nic, snapshot_of_two)
     check_safe(nic, attempt(testbed, nic, spoilt))
@@ -32,7 +35,7 @@ def test_damaged_snapshot(testbed: Testbed, nic: Nic, snapshot_of_two: Snapshot,
 )
 @requirement("NET-SNAP-05")
 def test_wrong_count(
-    testbed: Testbed, nic: Nic, recorded_count: tuple[str, ...], snapshot_of_two: Snapshot, value: Any
+    testbed: Testbed, nic: ProbeNic, recorded_count: tuple[str, ...], snapshot_of_two: Snapshot, value: Any
 ) -> None:
     """A recorded count that no build writes is refused, or the VM starts safely."""
     rewrite_count(snapshot_of_two, nic, recorded_count, value)
@@ -43,7 +46,7 @@ def test_wrong_count(
 @pytest.mark.parametrize("descriptors", [1, 3, 5])
 @requirement("NET-SNAP-05", "NET-HOST-01")
 def test_wrong_number_of_descriptors(
-    testbed: Testbed, nic: Nic, snapshot_of_two: Snapshot, descriptors: int
+    testbed: Testbed, nic: ProbeNic, snapshot_of_two: Snapshot, descriptors: int
 ) -> None:
     """A NIC of four pairs that is handed another number of descriptors is refused, or starts safely."""
     check_safe(nic, attempt(testbed, nic, snapshot_of_two, descriptors=descriptors))

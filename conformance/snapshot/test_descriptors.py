@@ -4,7 +4,7 @@ import pytest
 
 from harness.lifecycle import TRANSITIONS, Transition, check, save_and_restore
 from harness.register.mark import requirement
-from harness.testbed.nic import Nic
+from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import Testbed
 
 pytestmark = pytest.mark.backends("tap-fd")
@@ -15,7 +15,7 @@ REBOOTS = [step for step in TRANSITIONS if step.name.endswith("reboot")]
 @pytest.mark.parametrize("pairs", [1, 2, 4])
 @pytest.mark.parametrize("reboot", REBOOTS, ids=lambda step: step.name)
 @requirement("NET-HOST-01", "NET-RST-02")
-def test_descriptors_over_a_reboot(testbed: Testbed, nic: Nic, reboot: Transition, pairs: int) -> None:
+def test_descriptors_over_a_reboot(testbed: Testbed, nic: ProbeNic, reboot: Transition, pairs: int) -> None:
     """With all and with fewer pairs active at the reboot: one pair afterwards, and every count works, twice."""
     for _ in range(2):
         assert nic.set_pairs(pairs)
@@ -28,7 +28,7 @@ def test_descriptors_over_a_reboot(testbed: Testbed, nic: Nic, reboot: Transitio
 @pytest.mark.needs("snapshot")
 @pytest.mark.parametrize("pairs", [1, 2, 4])
 @requirement("NET-HOST-01", "NET-SNAP-01")
-def test_descriptors_over_a_restore(testbed: Testbed, nic: Nic, pairs: int) -> None:
+def test_descriptors_over_a_restore(testbed: Testbed, nic: ProbeNic, pairs: int) -> None:
     """Fresh descriptors are handed over with the snapshot: the count stands, and every other works, twice."""
     for _ in range(2):
         assert nic.set_pairs(pairs)

@@ -4,7 +4,7 @@ import pytest
 
 from harness.lifecycle import check, check_all_active, legacy_form, restore, rewrite_count, save
 from harness.register.mark import requirement
-from harness.testbed.nic import Nic
+from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import Testbed
 from harness.vmm.base import Vmm
 
@@ -17,7 +17,7 @@ each_count = pytest.mark.parametrize("pairs", [1, 2, 4])
 
 
 @pytest.fixture
-def legacy(testbed: Testbed, nic: Nic, recorded_count: tuple[str, ...], pairs: int) -> Nic:
+def legacy(testbed: Testbed, nic: ProbeNic, recorded_count: tuple[str, ...], pairs: int) -> ProbeNic:
     """A NIC that was saved at so many pairs, and restored after the count was taken out of its saved state."""
     assert nic.set_pairs(pairs)
     snapshot = save(testbed, nic)
@@ -30,7 +30,7 @@ def legacy(testbed: Testbed, nic: Nic, recorded_count: tuple[str, ...], pairs: i
 @only_cloud_hypervisor
 @each_count
 @requirement("NET-SNAP-03")
-def test_snapshot_without_a_count(legacy: Nic) -> None:
+def test_snapshot_without_a_count(legacy: ProbeNic) -> None:
     """All pairs are attached and frames reach the guest; the first command takes effect."""
     check_all_active(legacy)
     assert legacy.set_pairs(2)
@@ -40,7 +40,7 @@ def test_snapshot_without_a_count(legacy: Nic) -> None:
 @only_cloud_hypervisor
 @each_count
 @requirement("NET-SNAP-03", "NET-RST-02")
-def test_reset_after_a_snapshot_without_a_count(legacy: Nic) -> None:
+def test_reset_after_a_snapshot_without_a_count(legacy: ProbeNic) -> None:
     """The first reset brings one pair, and so does the next."""
     for _ in range(2):
         legacy.reset()
@@ -50,7 +50,7 @@ def test_reset_after_a_snapshot_without_a_count(legacy: Nic) -> None:
 @pytest.mark.legacy
 @each_count
 @requirement("NET-SNAP-03")
-def test_snapshot_of_an_older_build(testbed: Testbed, nic_of_writer: Nic, vmm: Vmm, pairs: int) -> None:
+def test_snapshot_of_an_older_build(testbed: Testbed, nic_of_writer: ProbeNic, vmm: Vmm, pairs: int) -> None:
     """Written by an older build: all pairs are attached; the first command and then a reset count."""
     assert nic_of_writer.set_pairs(pairs)
     snapshot = save(testbed, nic_of_writer)

@@ -6,14 +6,14 @@ from harness.errors import VmmError
 from harness.host.flows import flows
 from harness.lifecycle import CutLine, check, destination, migrate
 from harness.register.mark import requirement
-from harness.testbed.nic import Nic
+from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import Testbed
 
 pytestmark = pytest.mark.needs("snapshot")
 
 
 @requirement("NET-SNAP-01")
-def test_migrated_again_and_again(testbed: Testbed, nic: Nic) -> None:
+def test_migrated_again_and_again(testbed: Testbed, nic: ProbeNic) -> None:
     """Each migration carries the count of its moment, and commands work in between."""
     for pairs in (3, 1, 4, 2):
         assert nic.set_pairs(pairs)
@@ -22,7 +22,7 @@ def test_migrated_again_and_again(testbed: Testbed, nic: Nic) -> None:
 
 
 @requirement("NET-SNAP-01", "NET-SNAP-02")
-def test_migrated_under_traffic(testbed: Testbed, nic: Nic) -> None:
+def test_migrated_under_traffic(testbed: Testbed, nic: ProbeNic) -> None:
     """Frames that arrive all the while change nothing: afterwards the count stands, and the next reset ends it."""
     assert nic.set_pairs(2)
     with nic.flooded(flows(16)):
@@ -35,7 +35,7 @@ def test_migrated_under_traffic(testbed: Testbed, nic: Nic) -> None:
 
 @pytest.mark.parametrize("limit", [0, 1 << 10, 100 << 10], ids=["at-once", "early", "midway"])
 @requirement("NET-SNAP-06")
-def test_failed_migration_leaves_the_source(testbed: Testbed, nic: Nic, limit: int) -> None:
+def test_failed_migration_leaves_the_source(testbed: Testbed, nic: ProbeNic, limit: int) -> None:
     """The line breaks: the source runs on at its count, obeys the next command, and can still be migrated."""
     assert nic.set_pairs(3)
     place = testbed.fresh_folder("line") / "line"
@@ -49,7 +49,7 @@ def test_failed_migration_leaves_the_source(testbed: Testbed, nic: Nic, limit: i
 
 
 @requirement("NET-SNAP-06")
-def test_nobody_receives(testbed: Testbed, nic: Nic) -> None:
+def test_nobody_receives(testbed: Testbed, nic: ProbeNic) -> None:
     """There is no destination: the source runs on at its count."""
     assert nic.set_pairs(3)
     with pytest.raises(VmmError):

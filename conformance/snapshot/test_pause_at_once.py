@@ -10,7 +10,7 @@ from harness.guest.probe.net import VirtioNet
 from harness.host.flows import flows
 from harness.host.syscalls import Supervisor
 from harness.register.mark import requirement
-from harness.testbed.nic import Nic
+from harness.testbed.nic import ProbeNic
 from harness.testbed.surroundings import Surroundings
 
 pytestmark = [
@@ -31,7 +31,7 @@ def surroundings(surroundings: Surroundings) -> Surroundings:
 
 
 @requirement("NET-SNAP-09")
-def test_pause_while_threads_start(nic: Nic, net: VirtioNet, supervisor: Supervisor) -> None:
+def test_pause_while_threads_start(nic: ProbeNic, net: VirtioNet, supervisor: Supervisor) -> None:
     """The driver has just set DRIVER_OK: the VM can be paused and resumed, and then frames arrive."""
     nic.reset()
     nic.vm.pause()

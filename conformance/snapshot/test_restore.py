@@ -15,7 +15,7 @@ from harness.lifecycle import (
     snapshot_folders,
 )
 from harness.register.mark import requirement
-from harness.testbed.nic import Nic
+from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import NicPlan, Testbed
 
 
@@ -25,7 +25,7 @@ def cycles(steps: int) -> int:
     return max(5, steps // 40)
 
 
-def holdings(bed: Testbed, nic: Nic) -> dict[str, int]:
+def holdings(bed: Testbed, nic: ProbeNic) -> dict[str, int]:
     """How much of everything is there that may leak."""
     return {
         "descriptors of the VMM": nic.vm.process.open_descriptors(),
@@ -46,7 +46,7 @@ pytestmark = [pytest.mark.needs("snapshot"), pytest.mark.backends("tap", "vhost-
 @pytest.mark.backends("tap")
 @pytest.mark.parametrize("pairs", [1, 2, 3, 4])
 @requirement("NET-SNAP-01")
-def test_count_is_there_before_resume(testbed: Testbed, nic: Nic, pairs: int) -> None:
+def test_count_is_there_before_resume(testbed: Testbed, nic: ProbeNic, pairs: int) -> None:
     """A restored VM holds its pairs while it is still paused, and after; frames land on them without a command."""
     assert nic.set_pairs(pairs)
     snapshot = save(testbed, nic)
@@ -61,7 +61,7 @@ def test_count_is_there_before_resume(testbed: Testbed, nic: Nic, pairs: int) ->
 
 @pytest.mark.parametrize("pairs", [1, 3, 4])
 @requirement("NET-SNAP-01", "NET-SNAP-02", "VU-14")
-def test_same_snapshot_restores_twice(testbed: Testbed, nic: Nic, pairs: int) -> None:
+def test_same_snapshot_restores_twice(testbed: Testbed, nic: ProbeNic, pairs: int) -> None:
     """What happened after the first restore does not show in the second."""
     assert nic.set_pairs(pairs)
     snapshot = save(testbed, nic)
@@ -74,7 +74,7 @@ def test_same_snapshot_restores_twice(testbed: Testbed, nic: Nic, pairs: int) ->
 
 @pytest.mark.parametrize("pairs", [2, 3, 4])
 @requirement("NET-SNAP-01", "NET-SNAP-02")
-def test_restored_count_is_used_once(testbed: Testbed, nic: Nic, pairs: int) -> None:
+def test_restored_count_is_used_once(testbed: Testbed, nic: ProbeNic, pairs: int) -> None:
     """Restored at n pairs, then reset twice: one pair each time, never n again; then commands work."""
     assert nic.set_pairs(pairs)
     save_and_restore(testbed, nic)
@@ -86,7 +86,7 @@ def test_restored_count_is_used_once(testbed: Testbed, nic: Nic, pairs: int) -> 
 
 
 @requirement("NET-SNAP-01")
-def test_restored_before_any_driver(testbed: Testbed, nic_cold: Nic) -> None:
+def test_restored_before_any_driver(testbed: Testbed, nic_cold: ProbeNic) -> None:
     """Saved with the driver never started: after the restore it starts, with one pair, and counts work."""
     save_and_restore(testbed, nic_cold)
     nic_cold.start()
@@ -98,10 +98,10 @@ def test_restored_before_any_driver(testbed: Testbed, nic_cold: Nic) -> None:
 
 
 @requirement("NET-SNAP-01", "NET-RST-02")
-def test_restored_after_a_bare_reset(testbed: Testbed, nic: Nic) -> None:
+def test_restored_after_a_bare_reset(testbed: Testbed, nic: ProbeNic) -> None:
     """Saved after a reset that no driver followed: the count from before the reset does not come back."""
     assert nic.set_pairs(4)
-    testbed.raw(nic).reset()
+    nic.driver.net.reset()
     save_and_restore(testbed, nic)
     nic.start()
     assert nic.host().pairs == {0}
@@ -111,7 +111,7 @@ def test_restored_after_a_bare_reset(testbed: Testbed, nic: Nic) -> None:
 @requirement("NET-SNAP-01", "NET-HOST-03")
 def test_each_nic_keeps_its_own_count(testbed: Testbed, driver: str, backend: str) -> None:
     """Saved with NICs at different counts, each goes on at its own."""
-    first, second = testbed.cold_nics([NicPlan(), NicPlan()], driver, backend)
+    first, second = testbed.probe_nics([NicPlan()] * 2, lambda pairs: testbed.backend(backend, pairs))
     for nic, pairs in ((first, 2), (second, 3)):
         nic.start()
         assert nic.set_pairs(pairs)
@@ -124,7 +124,7 @@ def test_each_nic_keeps_its_own_count(testbed: Testbed, driver: str, backend: st
 @pytest.mark.slow
 @pytest.mark.backends("tap")
 @requirement("NET-SNAP-01")
-def test_many_cycles_leak_nothing(testbed: Testbed, nic: Nic, cycles: int) -> None:
+def test_many_cycles_leak_nothing(testbed: Testbed, nic: ProbeNic, cycles: int) -> None:
     """Restored as often: the count stays, and no descriptor, queue, interface or file is left over."""
     assert nic.set_pairs(3)
     save_and_restore(testbed, nic)
@@ -139,7 +139,7 @@ def test_many_cycles_leak_nothing(testbed: Testbed, nic: Nic, cycles: int) -> No
 @pytest.mark.slow
 @pytest.mark.backends("tap")
 @requirement("NET-SNAP-04")
-def test_many_snapshots_leak_nothing(testbed: Testbed, nic: Nic, cycles: int) -> None:
+def test_many_snapshots_leak_nothing(testbed: Testbed, nic: ProbeNic, cycles: int) -> None:
     """Saved as often by one process, which goes on each time: the same."""
     assert nic.set_pairs(3)
     save_and_resume(testbed, nic)

@@ -7,7 +7,7 @@ import pytest
 
 from harness.lifecycle import PLUGGED_AGAIN, TRANSITIONS, Transition, check, check_count
 from harness.register.mark import requirement
-from harness.testbed.nic import Nic
+from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import NicPlan, Testbed
 
 pytestmark = pytest.mark.backends("tap", "vhost-user")
@@ -28,7 +28,7 @@ HERE = [step for step in TRANSITIONS if step.need is None]
 
 
 @pytest.fixture(autouse=True)
-def judged(request: pytest.FixtureRequest, nic: Nic) -> None:
+def judged(request: pytest.FixtureRequest, nic: ProbeNic) -> None:
     """Skip a transition through which this NIC cannot be taken."""
     step: Transition | None = request.node.callspec.params.get("transition")
     if step and (why := step.hindrance(nic)):
@@ -38,7 +38,9 @@ def judged(request: pytest.FixtureRequest, nic: Nic) -> None:
 @each_transition
 @pytest.mark.parametrize("pairs", [1, 2, 3, 4])
 @requirement("NET-RST-02", "NET-SNAP-01", "NET-SNAP-04", "NET-MQ-03")
-def test_count_after_a_transition(testbed: Testbed, nic: Nic, transition: Transition, pairs: int) -> None:
+def test_count_after_a_transition(
+    testbed: Testbed, nic: ProbeNic, transition: Transition, pairs: int
+) -> None:
     """The count is what the transition demands, without any command; then commands work."""
     assert nic.set_pairs(pairs)
     transition.run(testbed, nic)
@@ -49,7 +51,7 @@ def test_count_after_a_transition(testbed: Testbed, nic: Nic, transition: Transi
 
 @each_transition
 @requirement("NET-RST-02", "NET-SNAP-01", "NET-SNAP-02", "NET-SNAP-04")
-def test_reset_after_a_transition(testbed: Testbed, nic: Nic, transition: Transition) -> None:
+def test_reset_after_a_transition(testbed: Testbed, nic: ProbeNic, transition: Transition) -> None:
     """Whatever a transition left in force, the guest's next reset brings one pair, and commands work again."""
     assert nic.set_pairs(3)
     transition.run(testbed, nic)
@@ -61,7 +63,7 @@ def test_reset_after_a_transition(testbed: Testbed, nic: Nic, transition: Transi
 
 @pytest.mark.parametrize("pairs", [1, 2, 4])
 @requirement("NET-HOST-04", "NET-MQ-03")
-def test_count_after_being_plugged_again(testbed: Testbed, nic: Nic, pairs: int) -> None:
+def test_count_after_being_plugged_again(testbed: Testbed, nic: ProbeNic, pairs: int) -> None:
     """A NIC that was removed at n and plugged in again, on the same tap, begins with one pair, twice over."""
     plugged = testbed.plug(nic, NicPlan())
     plugged.start()
@@ -73,7 +75,7 @@ def test_count_after_being_plugged_again(testbed: Testbed, nic: Nic, pairs: int)
     check(plugged, 3)
 
 
-def walk(bed: Testbed, nic: Nic, rng: Random, known: Sequence[Transition], length: int) -> None:
+def walk(bed: Testbed, nic: ProbeNic, rng: Random, known: Sequence[Transition], length: int) -> None:
     """Counts and transitions in any order: after each step the witnesses agree on what should be in force."""
     count: int | None = 1
     here = [step for step in known if step.only_on in (None, nic.vm.vmm.kind) and not step.hindrance(nic)]
@@ -88,7 +90,7 @@ def walk(bed: Testbed, nic: Nic, rng: Random, known: Sequence[Transition], lengt
 
 @pytest.mark.slow
 @requirement("NET-RST-02", "NET-SNAP-04", "NET-RST-06")
-def test_random_chain_of_transitions(testbed: Testbed, nic: Nic, rng: Random) -> None:
+def test_random_chain_of_transitions(testbed: Testbed, nic: ProbeNic, rng: Random) -> None:
     """A walk through what needs nothing of the host."""
     walk(testbed, nic, rng, HERE, length=8)
 
@@ -96,6 +98,6 @@ def test_random_chain_of_transitions(testbed: Testbed, nic: Nic, rng: Random) ->
 @pytest.mark.slow
 @pytest.mark.needs("snapshot")
 @requirement("NET-RST-02", "NET-SNAP-01", "NET-SNAP-02", "NET-SNAP-03", "NET-SNAP-04", "NET-RST-06")
-def test_random_chain_with_restores(testbed: Testbed, nic: Nic, rng: Random) -> None:
+def test_random_chain_with_restores(testbed: Testbed, nic: ProbeNic, rng: Random) -> None:
     """A walk through all transitions, restores and migrations among them."""
     walk(testbed, nic, rng, TRANSITIONS, length=12)

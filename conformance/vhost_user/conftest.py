@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+from harness.guest.driver import GuestDriver
 from harness.guest.probe.features import MULTIQUEUE
 from harness.guest.probe.msix import give_each_queue_a_vector
 from harness.host.vhost_user.backend import Backend
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user_backend import VhostUser
-from harness.testbed.nic import Nic
-from harness.testbed.testbed import Testbed
+from harness.testbed.nic import Nic, ProbeNic
 
 
 @pytest.fixture
 def port(request: pytest.FixtureRequest) -> VhostUser:
     """The vhost-user back end of the test's NIC: it can be stopped and started."""
+    nic: Nic[GuestDriver, VhostUser]
     (nic,) = (request.getfixturevalue(name) for name in request.fixturenames if name.startswith("nic"))
-    assert isinstance(nic, Nic)
-    assert isinstance(nic.backend, VhostUser), "the test is about vhost-user"
     return nic.backend
 
 
@@ -37,12 +36,12 @@ def acknowledged(end: Backend) -> None:
 
 
 @pytest.fixture
-def nic_interrupting(nic_cold: Nic) -> Nic:
+def nic_interrupting(nic_cold: ProbeNic) -> ProbeNic:
     """As `nic`, with an interrupt vector for each virtqueue, as drivers have that do not poll.
 
     DPDK serves no vring that has no call descriptor, and cloud-hypervisor sends one only for a queue with a vector.
     """
-    net = Testbed.raw(nic_cold)
+    net = nic_cold.driver.net
     net.prepare(MULTIQUEUE)
     give_each_queue_a_vector(net.device, net.queues)
     net.set_driver_ok()

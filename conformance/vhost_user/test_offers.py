@@ -14,7 +14,7 @@ from harness.host.vhost_user.offer import Offer
 from harness.host.vhost_user_backend import VhostUser
 from harness.lifecycle import check_refusal
 from harness.register.mark import requirement
-from harness.testbed.nic import Nic
+from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import NicPlan, Testbed
 
 pytestmark = pytest.mark.backends("vhost-user")
@@ -23,7 +23,7 @@ GENEROUS = (VirtioFeature.NET_HASH_REPORT, VirtioFeature.NET_RSS, VirtioFeature.
 waits = pytest.mark.only_on(
     "cloud-hypervisor", reason="QEMU that may reconnect waits for a back end that suits it, for ever"
 )
-Plug = Callable[[Offer], Nic]
+Plug = Callable[[Offer], ProbeNic[VhostUser]]
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def plug(testbed: Testbed, driver: str, backend: str) -> Plug:
     return lambda offer: testbed.probe_nics([NicPlan()], lambda _: testbed.vhost_user(4, offer))[0]
 
 
-def offered(nic: Nic) -> Feature:
+def offered(nic: ProbeNic) -> Feature:
     """The features that the device offers to the driver."""
-    net = Testbed.raw(nic)
+    net = nic.driver.net
     net.device.reset()
     net.device.set_status(Status.ACKNOWLEDGE | Status.DRIVER)
     return net.device.offered()
@@ -47,7 +47,6 @@ def test_features_without_support_do_not_reach_the_guest(plug: Plug) -> None:
     assert Feature.MQ in offered(nic)
     assert not offered(nic) & mask(GENEROUS)
     nic.start()
-    assert isinstance(nic.backend, VhostUser)
     assert not nic.backend.end.acked_features & mask(GENEROUS)
 
 
@@ -55,7 +54,6 @@ def test_features_without_support_do_not_reach_the_guest(plug: Plug) -> None:
 def test_bit_of_the_protocol_does_not_reach_the_guest(plug: Plug) -> None:
     """F_PROTOCOL_FEATURES is used between VMM and back end, and not offered to the driver."""
     nic = plug(Offer(4, resume_at_used=True))
-    assert isinstance(nic.backend, VhostUser)
     assert nic.backend.end.acked_protocol_features
     assert Feature.MQ in offered(nic)
     assert not offered(nic) & mask([VirtioFeature.PROTOCOL_FEATURES])
@@ -69,7 +67,7 @@ def test_multiqueue_is_offered_with_a_control_queue_only(plug: Plug, missing: Vi
     """Whatever the back end lacks, the device offers MQ only beside CTRL_VQ, and a driver without them works."""
     nic = plug(Offer(4, resume_at_used=True).minus(missing))
     assert Feature.MQ not in offered(nic) or Feature.CTRL_VQ in offered(nic)
-    Testbed.raw(nic).start(PLAIN)
+    nic.driver.net.start(PLAIN)
     landed = nic.receive(flows(64))
     assert landed.exactly_once, landed
 
@@ -125,7 +123,6 @@ def test_back_end_without_protocol_features(testbed: Testbed, plug: Plug) -> Non
     except VmmDied as refused:
         check_refusal(refused)
         return
-    Testbed.raw(nic).start(MULTIQUEUE if Feature.MQ in offered(nic) else PLAIN)
-    assert isinstance(nic.backend, VhostUser)
+    nic.driver.net.start(MULTIQUEUE if Feature.MQ in offered(nic) else PLAIN)
     assert nic.backend.end.log.entries(Kind.SET_VRING_ENABLE) == []
     assert nic.receive(flows(64)).pairs == nic.host().pairs == {0}

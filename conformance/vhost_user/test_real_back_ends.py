@@ -12,7 +12,7 @@ from harness.host.real_backends.dpdk import DpdkBackend
 from harness.mac import mac_bytes
 from harness.record.landed import Landed
 from harness.register.mark import requirement
-from harness.testbed.nic import Nic
+from harness.testbed.nic import Nic, ProbeNic
 
 pytestmark = pytest.mark.slow  # testpmd polls: it takes a whole processor from whatever runs beside it
 
@@ -37,13 +37,12 @@ def echoed(nic: Nic, pair: int) -> Landed:
 @pytest.mark.backends("testpmd", "ovs")
 @every_count
 @requirement("VU-08")
-def test_count_reaches_dpdk(nic: Nic, pairs: int) -> None:
+def test_count_reaches_dpdk(nic: ProbeNic[DpdkBackend], pairs: int) -> None:
     """The messages that DPDK hears enable exactly the first n pairs, and it says the same of its own state."""
     assert nic.set_pairs(5 - pairs)
     assert nic.set_pairs(pairs)
     assert nic.host().pairs == set(range(pairs))
     dpdk = nic.backend
-    assert isinstance(dpdk, DpdkBackend)
     wanted = set(range(2 * pairs))
     said = dpdk.enabled_rings
     wait_until("DPDK to say so", lambda: said() == wanted, owed_by=Owner.VMM, within=2, last=said)

@@ -15,7 +15,7 @@ from harness.bench import Figures
 from harness.host import namespace
 from harness.lifecycle import save_and_restore
 from harness.scratch import Scratch
-from harness.testbed.nic import Nic
+from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import NicPlan, Testbed
 from harness.vmm.base import Vmm
 
@@ -30,7 +30,8 @@ def measure(vmms: Sequence[Vmm], rounds: int, scratch: Scratch) -> Figures:
     for _ in range(rounds):
         for vmm in vmms:
             with Testbed(vmm, scratch.folder()) as bed:
-                nic = bed.nic(NicPlan(), "probe", "tap")
+                (nic,) = bed.probe_nics([NicPlan()], bed.tap)
+                nic.start()
                 nic.set_pairs(3)
                 whole, own = cycle(bed, nic)
             found[IN_A_TEST, vmm.name].append(1e3 * whole)
@@ -39,7 +40,7 @@ def measure(vmms: Sequence[Vmm], rounds: int, scratch: Scratch) -> Figures:
     return found
 
 
-def cycle(bed: Testbed, nic: Nic) -> tuple[float, float]:
+def cycle(bed: Testbed, nic: ProbeNic) -> tuple[float, float]:
     """Seconds of a cycle as tests do it, and of pause, snapshot, end, restore and resume in it."""
     calls = Stopwatch()
     with (

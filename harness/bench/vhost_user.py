@@ -9,21 +9,24 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from harness.bench import Figures
 from harness.guest.probe.features import MULTIQUEUE
 from harness.guest.probe.msix import give_each_queue_a_vector
 from harness.host import namespace
+from harness.host.backend import NetworkBackend
 from harness.host.flows import Flow, flows
 from harness.host.real_backends.testpmd import Testpmd
 from harness.host.vhost_user.rates import turnarounds
 from harness.host.vhost_user_backend import VhostUser
 from harness.mac import mac_bytes
 from harness.scratch import Scratch
-from harness.testbed.nic import Nic
+from harness.testbed.nic import Nic, ProbeNic
 from harness.testbed.testbed import NicPlan, Testbed
 from harness.vmm.base import Vmm
 
+B = TypeVar("B", bound=NetworkBackend)
 FLOWS = 64
 FRAMES = 64_000
 """Frames in each direction."""
@@ -38,27 +41,29 @@ def measure(vmms: Sequence[Vmm], rounds: int, scratch: Scratch) -> Figures:
     """All figures, by title and build."""
     namespace.enter()
     flows(FLOWS)  # scapy's import is no part of any figure
-    measurements: dict[str, tuple[str, Callable[[Nic], float | None]]] = {
-        "frames to the guest, own back end, per s": ("vhost-user", _to_guest),
-        "frames from the guest, own back end, per s": ("vhost-user", _from_guest),
-        TURNAROUND: ("vhost-user", _turnaround),
+    measurements: dict[str, Callable[[Testbed], float | None]] = {
+        "frames to the guest, own back end, per s": lambda bed: _to_guest(_started(bed, bed.vhost_user)),
+        "frames from the guest, own back end, per s": lambda bed: _from_guest(_started(bed, bed.vhost_user)),
+        TURNAROUND: lambda bed: _turnaround(_started(bed, bed.vhost_user)),
     }
     if Testpmd.lacking() is None:
-        measurements["frames there and back, testpmd, per s"] = (Testpmd.name, _there_and_back)
+        measurements["frames there and back, testpmd, per s"] = lambda bed: _there_and_back(
+            _started(bed, lambda pairs: bed.backend(Testpmd.name, pairs))
+        )
     found: Figures = defaultdict(list)
-    for title, (backend, measurement) in measurements.items():
+    for title, measurement in measurements.items():
         for _ in range(rounds):
             for vmm in vmms:
                 with Testbed(vmm, scratch.folder()) as bed:
-                    if (value := measurement(_started(bed, backend))) is not None:
+                    if (value := measurement(bed)) is not None:
                         found[title, vmm.name].append(value)
     return found
 
 
-def _started(bed: Testbed, backend: str) -> Nic:
+def _started(bed: Testbed, backend: Callable[[int], B]) -> ProbeNic[B]:
     """Four active pairs. DPDK serves no vring without a call descriptor, which needs an interrupt vector."""
-    nic = bed.cold_nic(NicPlan(), "probe", backend)
-    net = Testbed.raw(nic)
+    (nic,) = bed.probe_nics([NicPlan()], backend)
+    net = nic.driver.net
     net.prepare(MULTIQUEUE)
     give_each_queue_a_vector(net.device, net.queues)
     net.set_driver_ok()
@@ -77,16 +82,15 @@ def _to_guest(nic: Nic) -> float:
     return (landed.sent - landed.lost) / (time.perf_counter() - begin)
 
 
-def _from_guest(nic: Nic) -> float:
+def _from_guest(nic: ProbeNic) -> float:
     frames = _frames(nic, flows(FLOWS), FRAMES)
     begin = time.perf_counter()
-    returned = Testbed.raw(nic).send(0, frames, within=60)
+    returned = nic.driver.net.send(0, frames, within=60)
     return returned / (time.perf_counter() - begin)
 
 
-def _turnaround(nic: Nic) -> float | None:
+def _turnaround(nic: ProbeNic[VhostUser]) -> float | None:
     """The median microseconds from a message's arrival to its answer, over many counts; None if none is asked for."""
-    assert isinstance(nic.backend, VhostUser)
     since = nic.backend.end.log.mark()
     for number in range(COMMANDS):
         nic.set_pairs(1 + number % nic.max_pairs)
@@ -94,8 +98,8 @@ def _turnaround(nic: Nic) -> float | None:
     return 1e6 * statistics.median(answered) if answered else None
 
 
-def _there_and_back(nic: Nic) -> float:
-    net = Testbed.raw(nic)
+def _there_and_back(nic: ProbeNic) -> float:
+    net = nic.driver.net
     frames = _frames(nic, flows(FLOWS), FRAMES // 4)
     begin = time.perf_counter()
     back = 0

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.evidence.bundle import LIMIT, Content
+from harness.host.backend import VhostUserPeer
 from harness.host.kvm import KVM
-from harness.host.real_backends.base import RealBackend
-from harness.host.vhost_user_backend import VhostUser
 from harness.process.child import COMMAND
 from harness.testbed.testbed import Testbed
 from harness.vmm.base import Vm
@@ -36,7 +35,7 @@ def remains(testbed: Testbed, *, memory: bool) -> dict[str, Content]:
     for nic in testbed.nics:
         if nic.sent:
             files[f"{nic.config.id}-sent.pcap"] = pcap(nic.sent)
-        if isinstance(nic.backend, VhostUser | RealBackend):
+        if isinstance(nic.backend, VhostUserPeer):
             files[f"{nic.config.id}-vhost-user.txt"] = "\n".join(map(str, nic.backend.messages())) + "\n"
     return files | _died_at_start(testbed) | _snapshots(testbed.folder, everything=memory)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import inf
 
-from harness.host.real_backends.base import RealBackend
-from harness.host.vhost_user_backend import VhostUser
+from harness.host.backend import VhostUserPeer
 from harness.record.journal import Journal
 from harness.record.results import Event
 from harness.testbed.nic import Nic
@@ -59,7 +58,7 @@ def _of_vm(journal: Journal, vm: Vm) -> Iterator[Event]:
 
 
 def _of_nic(journal: Journal, nic: Nic) -> Iterator[Event]:
-    if isinstance(nic.backend, VhostUser | RealBackend):
+    if isinstance(nic.backend, VhostUserPeer):
         for entry in nic.backend.messages():
             yield Event(journal.since(entry.time), "vhost-user", _cut(str(entry)))
 

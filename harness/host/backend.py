@@ -1,12 +1,14 @@
-"""What every network backend offers: where a NIC is plugged in, and what the host can say of its pairs."""
+"""What network backends offer: where a NIC is plugged in and what the host can say of its pairs; frames; messages."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
+from harness.host.changes import Change
+from harness.host.vhost_user.log import Entry
 from harness.vmm.base import Attachment
 
 
@@ -37,7 +39,7 @@ class Place:
 
 
 class NetworkBackend(Protocol):
-    """A tap or a vhost-user back end under one NIC."""
+    """A tap or a vhost-user back end under one NIC, and the host's witness of its pairs."""
 
     kind: str
     """`tap` or `vhost-user`."""
@@ -52,14 +54,8 @@ class NetworkBackend(Protocol):
     def view(self, pid: int) -> HostView:
         """What VMM process `pid` holds active now."""
 
-    def inject(self, frames: Sequence[bytes]) -> None:
-        """Send Ethernet frames to the guest, in order."""
-
-    def capture(self) -> list[bytes]:
-        """The Ethernet frames that the guest sent since the last call, in order."""
-
-    def changes(self) -> list[str]:
-        """What changed since the last call, in order, a line each: for the timeline."""
+    def changes(self) -> list[Change]:
+        """What changed since the last call, in order."""
 
     def sibling(self, place: Place, pairs: int) -> Self:
         """Another one of the same kind, for a NIC of `pairs` pairs."""
@@ -69,3 +65,22 @@ class NetworkBackend(Protocol):
 
     def close(self) -> None:
         """Give the backend up. The VM is stopped before."""
+
+
+@runtime_checkable
+class FramePort(Protocol):
+    """A network backend that puts the suite's frames on the NIC's wire, and takes the guest's off it."""
+
+    def inject(self, frames: Sequence[bytes]) -> None:
+        """Send Ethernet frames to the guest, in order."""
+
+    def capture(self) -> list[bytes]:
+        """The Ethernet frames that the guest sent since the last call, in order."""
+
+
+@runtime_checkable
+class VhostUserPeer(Protocol):
+    """A network backend to which the VMM speaks the vhost-user protocol."""
+
+    def messages(self) -> list[Entry]:
+        """Every message and event, oldest first."""

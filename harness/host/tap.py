@@ -27,6 +27,7 @@ from harness.deadline import wait_until
 from harness.errors import BadInput, Owner, Unavailable
 from harness.host import namespace, tun
 from harness.host.backend import HostView, Place
+from harness.host.changes import Change, QueueCounts
 from harness.host.held_queues import held_queues, in_order
 from harness.host.queue_numbers import cut_to_number
 from harness.host.wire import TAKEN_WITHIN, Wire, enlarge
@@ -55,14 +56,6 @@ class TapQueues:
     def pairs(self) -> frozenset[int]:
         """The pairs whose queue is attached."""
         return frozenset(pair for pair, attached in enumerate(self.each) if attached)
-
-
-@dataclass(frozen=True)
-class LinkChange:
-    """One RTM_NEWLINK: queues attached and detached after a change."""
-
-    attached: int
-    detached: int
 
 
 class Tap:
@@ -156,13 +149,9 @@ class Tap:
             in_pairs = in_order(held, self._wire.receiver, self._wire.waiting, ask=ask)
             return [queue.attached for queue in in_pairs]
 
-    def changes(self) -> list[str]:
-        """The changes of queue counts since the last call, in words."""
-        return [f"{change.attached} attached, {change.detached} detached" for change in self.link_changes()]
-
-    def link_changes(self) -> list[LinkChange]:
-        """The changes of queue counts since the last call, in order. Repetitions of one state are left out."""
-        found: list[LinkChange] = []
+    def changes(self) -> list[Change]:
+        """The changes of queue counts since the last call, one for each RTM_NEWLINK. Repetitions are left out."""
+        found: list[Change] = []
         while True:
             try:
                 data = self._events.recv(65536)
@@ -174,7 +163,7 @@ class Tap:
                 counts = _queue_counts(message)
                 if counts != self._last_seen:
                     self._last_seen = counts
-                    found.append(LinkChange(*counts))
+                    found.append(QueueCounts(*counts))
 
     # Frames
 

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Self
 
 from harness.host.backend import HostView, Place
+from harness.host.changes import Change
 from harness.host.vhost_user.backend import Backend, RingState
+from harness.host.vhost_user.changes import Follower
 from harness.host.vhost_user.endpoints import Connect, Endpoint, Listen
 from harness.host.vhost_user.faults import Fault
-from harness.host.vhost_user.log import Entry, Event
+from harness.host.vhost_user.log import Entry
 from harness.host.vhost_user.loop import LoopFailed
-from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user.offer import Offer, usual_offer
 from harness.host.vhost_user.proxy import Proxy
 from harness.host.vhost_user.rules import Rules, unaltered
@@ -67,7 +68,7 @@ class VhostUser:
     def start(self, *faults: Fault) -> None:
         """Start the back end, anew if it was there before: it knows nothing of its predecessor."""
         self.end = Backend(self._endpoint, self.offer, faults=faults)
-        self._changes = _Changes()
+        self._follower = Follower(self.end.log)
 
     def stop(self) -> None:
         """End the back end, its socket too; `start` may follow. Raises VmmError for findings, as `close` does."""
@@ -118,13 +119,13 @@ class VhostUser:
         whole = frozenset(ring // 2 for ring in passing if ring ^ 1 in passing)
         return HostView(len(_pairs(passing)), whole, len(_pairs(started)))
 
-    def changes(self) -> list[str]:
+    def changes(self) -> list[Change]:
         """Which vrings were enabled and disabled since the last call, and connections. Repetitions are left out."""
         self.catch_up()
-        return self._changes.words(self.end.log.entries(since=self._changes.mark))
+        return self._follower.changes()
 
     def messages(self) -> list[Entry]:
-        """Every message and event, oldest first: for whoever looks into a failure."""
+        """Every message and event, oldest first, of all back ends that were started here."""
         return [*self._said, *self.end.log]
 
     # Frames
@@ -171,38 +172,3 @@ def _passes(ring: RingState) -> bool:
 
 def _pairs(rings: Iterable[int]) -> set[int]:
     return {ring // 2 for ring in rings}
-
-
-class _Changes:
-    """Follows the log: what each SET_VRING_ENABLE changed, a line for each run of one direction."""
-
-    def __init__(self) -> None:
-        self.mark = 0
-        self._enabled: set[int] = set()
-
-    def words(self, entries: Sequence[Entry]) -> list[str]:
-        """The changes of these entries, which follow on those before."""
-        self.mark += len(entries)
-        lines: list[str] = []
-        run: tuple[str, list[int]] = ("", [])
-        for entry in entries:
-            if isinstance(entry.kind, Event):
-                self._enabled.clear()
-                run = ("", [])
-                lines.append(entry.name if entry.args is None else f"{entry.name}: {entry.args}")
-            elif entry.kind is Kind.SET_VRING_ENABLE and entry.ring is not None and self._moves(entry):
-                word = "enabled" if entry.value else "disabled"
-                if run[0] != word:
-                    run = (word, [])
-                    lines.append("")
-                run[1].append(entry.ring)
-                lines[-1] = f"vrings {' '.join(map(str, run[1]))} {word}"
-        return lines
-
-    def _moves(self, entry: Entry) -> bool:
-        """Whether the message took effect, and changed anything."""
-        assert entry.ring is not None
-        if entry.fault or (entry.ring in self._enabled) == bool(entry.value):
-            return False
-        self._enabled ^= {entry.ring}
-        return True

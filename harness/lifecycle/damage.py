@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.host.tap import Tap, VmmTap
 from harness.lifecycle.saving import Snapshot
-from harness.testbed.nic import Nic
+from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import Testbed
 from harness.vmm.base import NicConfig
 from harness.vmm.cloud_hypervisor_state import CONFIG, MEMORY, STATE, edit_json
@@ -25,24 +25,24 @@ class Damage:
     """A way to spoil a snapshot. `only_on`: the one kind of VMM that it is about, if so."""
 
     name: str
-    apply: Callable[[Testbed, Nic, Snapshot], Snapshot]
+    apply: Callable[[Testbed, ProbeNic[Tap], Snapshot], Snapshot]
     only_on: str | None = None
 
 
-def _missing(file: str) -> Callable[[Testbed, Nic, Snapshot], Snapshot]:
-    def apply(bed: Testbed, nic: Nic, snapshot: Snapshot) -> Snapshot:
+def _missing(file: str) -> Callable[[Testbed, ProbeNic[Tap], Snapshot], Snapshot]:
+    def apply(bed: Testbed, nic: ProbeNic[Tap], snapshot: Snapshot) -> Snapshot:
         (snapshot.folder / file).unlink()
         return snapshot
 
     return apply
 
 
-def _halved(file: str) -> Callable[[Testbed, Nic, Snapshot], Snapshot]:
+def _halved(file: str) -> Callable[[Testbed, ProbeNic[Tap], Snapshot], Snapshot]:
     return _truncated(file, 0.5)
 
 
-def _truncated(file: str, share: float = 0.0) -> Callable[[Testbed, Nic, Snapshot], Snapshot]:
-    def apply(bed: Testbed, nic: Nic, snapshot: Snapshot) -> Snapshot:
+def _truncated(file: str, share: float = 0.0) -> Callable[[Testbed, ProbeNic[Tap], Snapshot], Snapshot]:
+    def apply(bed: Testbed, nic: ProbeNic[Tap], snapshot: Snapshot) -> Snapshot:
         path = snapshot.folder / file
         with path.open("r+b") as opened:
             opened.truncate(int(path.stat().st_size * share))
@@ -51,8 +51,8 @@ def _truncated(file: str, share: float = 0.0) -> Callable[[Testbed, Nic, Snapsho
     return apply
 
 
-def _overwritten(file: str) -> Callable[[Testbed, Nic, Snapshot], Snapshot]:
-    def apply(bed: Testbed, nic: Nic, snapshot: Snapshot) -> Snapshot:
+def _overwritten(file: str) -> Callable[[Testbed, ProbeNic[Tap], Snapshot], Snapshot]:
+    def apply(bed: Testbed, nic: ProbeNic[Tap], snapshot: Snapshot) -> Snapshot:
         path = snapshot.folder / file
         middle = path.stat().st_size // 2
         with path.open("r+b") as opened:
@@ -63,10 +63,10 @@ def _overwritten(file: str) -> Callable[[Testbed, Nic, Snapshot], Snapshot]:
     return apply
 
 
-def _configured_pairs(pairs: int) -> Callable[[Testbed, Nic, Snapshot], Snapshot]:
+def _configured_pairs(pairs: int) -> Callable[[Testbed, ProbeNic[Tap], Snapshot], Snapshot]:
     """The configuration names another number of pairs than the saved device has."""
 
-    def apply(bed: Testbed, nic: Nic, snapshot: Snapshot) -> Snapshot:
+    def apply(bed: Testbed, nic: ProbeNic[Tap], snapshot: Snapshot) -> Snapshot:
         config = snapshot.folder / CONFIG
         if config.exists():
             edit_json(config, lambda plain: _set_queues(plain, nic.config.id, 2 * pairs))
@@ -86,21 +86,20 @@ def _with_nic(snapshot: Snapshot, nic: NicConfig) -> Snapshot:
     return replace(snapshot, config=replace(snapshot.config, nics=nics))
 
 
-def _single_queue_tap(bed: Testbed, nic: Nic, snapshot: Snapshot) -> Snapshot:
+def _single_queue_tap(bed: Testbed, nic: ProbeNic[Tap], snapshot: Snapshot) -> Snapshot:
     """The tap is another one of the same name that was made for one queue."""
     nic.backend = _replaced(bed, nic, Tap, 1)
     return snapshot
 
 
-def _tap_gone(bed: Testbed, nic: Nic, snapshot: Snapshot) -> Snapshot:
+def _tap_gone(bed: Testbed, nic: ProbeNic[Tap], snapshot: Snapshot) -> Snapshot:
     """There is no tap of that name any more: a VMM makes it, as it does for a VM that it boots."""
     nic.backend = _replaced(bed, nic, VmmTap, nic.config.pairs)
     return snapshot
 
 
-def _replaced(bed: Testbed, nic: Nic, kind: type[Tap], pairs: int) -> Tap:
+def _replaced(bed: Testbed, nic: ProbeNic[Tap], kind: type[Tap], pairs: int) -> Tap:
     old = nic.backend
-    assert isinstance(old, Tap)
     nic.vm.stop()
     old.close()
     new = kind(old.name, pairs)

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from harness.guest.probe.bus import Bus
-from harness.guest.probe.driver import ProbeDriver
 from harness.guest.probe.monitor import Monitor
-from harness.testbed.nic import Nic
+from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import Testbed
 from harness.vmm.base import Vm
 from harness.vmm.memory import GuestMemory
-
-
-def probe_driver(nic: Nic) -> ProbeDriver:
-    """The NIC's driver."""
-    assert isinstance(nic.driver, ProbeDriver), "these transitions are the probe guest's"
-    return nic.driver
 
 
 def monitor_of(bed: Testbed, vm: Vm) -> Monitor:
@@ -35,6 +28,6 @@ def unmap(bus: Bus) -> None:
         bus.memory.close()
 
 
-def neighbours(bed: Testbed, nic: Nic) -> list[Nic]:
+def neighbours(bed: Testbed, nic: ProbeNic) -> list[ProbeNic]:
     """The NICs of the NIC's VM, itself included."""
-    return [other for other in bed.nics if other.vm is nic.vm]
+    return [other for other in bed.probe_driven if other.vm is nic.vm]

@@ -15,7 +15,7 @@ from harness.host.backend import NetworkBackend
 from harness.host.tap import Tap
 from harness.lifecycle.guest import neighbours
 from harness.lifecycle.saving import carry_over, driver_states
-from harness.testbed.nic import Nic
+from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import Testbed
 from harness.vmm.base import Incoming, Vmm, nic_of
 
@@ -36,7 +36,7 @@ class Destination:
         return self.incoming.place
 
 
-def destination(bed: Testbed, nic: Nic, vmm: Vmm | None = None) -> Destination:
+def destination(bed: Testbed, nic: ProbeNic, vmm: Vmm | None = None) -> Destination:
     """A VMM, of the same build or another, that awaits the NIC's VM.
 
     Its taps are fresh ones where it is told of them: a second VMM that opens a tap sets it up anew for both
@@ -54,7 +54,7 @@ def destination(bed: Testbed, nic: Nic, vmm: Vmm | None = None) -> Destination:
     return Destination(incoming, backends)
 
 
-def migration_hindrance(nic: Nic) -> str | None:
+def migration_hindrance(nic: ProbeNic) -> str | None:
     """Why the NIC's VM cannot be migrated here, if so."""
     if nic.vm.vmm.takes_attachments_along and nic.backend.kind == "vhost-user":
         return (
@@ -64,7 +64,7 @@ def migration_hindrance(nic: Nic) -> str | None:
     return None
 
 
-def migrate(bed: Testbed, nic: Nic, *, vmm: Vmm | None = None, local: bool = False) -> None:
+def migrate(bed: Testbed, nic: ProbeNic, *, vmm: Vmm | None = None, local: bool = False) -> None:
     """Migrate the NIC's VM to a new process, in which it goes on; the old one has ended then.
 
     `local`: memory is handed over as a descriptor, where the VMM can do that.

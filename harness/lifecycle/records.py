@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.lifecycle.saving import Snapshot, save
-from harness.testbed.nic import Nic
+from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import Testbed
 
 _known: dict[Path, tuple[str, ...]] = {}
 """By build: its format does not change within a run."""
 
 
-def count_fields(bed: Testbed, nic: Nic) -> tuple[str, ...]:
+def count_fields(bed: Testbed, nic: ProbeNic) -> tuple[str, ...]:
     """The names of the fields that follow the count; none, if the NIC's build records no count.
 
     The NIC is at two pairs afterwards if the build was not known yet, and runs on.
@@ -30,7 +30,7 @@ def count_fields(bed: Testbed, nic: Nic) -> tuple[str, ...]:
     return _known[build]
 
 
-def _recorded_at(bed: Testbed, nic: Nic, pairs: int) -> Mapping[str, Any]:
+def _recorded_at(bed: Testbed, nic: ProbeNic, pairs: int) -> Mapping[str, Any]:
     assert nic.set_pairs(pairs)
     snapshot = save(bed, nic)
     fields = nic.vm.vmm.recorded(snapshot.folder, nic.config)
@@ -53,6 +53,6 @@ def following(
     return tuple(exact or differ)
 
 
-def rewrite_count(snapshot: Snapshot, nic: Nic, fields: tuple[str, ...], value: Any) -> None:
+def rewrite_count(snapshot: Snapshot, nic: ProbeNic, fields: tuple[str, ...], value: Any) -> None:
     """Put another value in place of the count that the NIC's build recorded; None removes it."""
     nic.vm.vmm.rerecord(snapshot.folder, nic.config, dict.fromkeys(fields, value))

@@ -11,8 +11,8 @@ from harness.errors import GuestError, HarnessError, Unavailable, VmmError
 from harness.guest.probe.net import DriverState
 from harness.host.syscalls.conditions import RESUMED
 from harness.host.tap import HandedTap
-from harness.lifecycle.guest import monitor_of, neighbours, probe_driver, unmap
-from harness.testbed.nic import Nic
+from harness.lifecycle.guest import monitor_of, neighbours, unmap
+from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import Testbed
 from harness.vmm.base import TapByFds, VmConfig, Vmm
 
@@ -51,13 +51,13 @@ def snapshot_folders(folder: Path) -> list[Path]:
     return list(folder.glob(f"{FOLDER}*"))
 
 
-def save(bed: Testbed, nic: Nic) -> Snapshot:
+def save(bed: Testbed, nic: ProbeNic) -> Snapshot:
     """Pause the VM and write a snapshot of it. The VM stays paused."""
     nic.vm.pause()
     return save_paused(bed, nic)
 
 
-def save_paused(bed: Testbed, nic: Nic) -> Snapshot:
+def save_paused(bed: Testbed, nic: ProbeNic) -> Snapshot:
     """Write a snapshot of a VM that is paused. It is removed with the testbed, if not before.
 
     Raises HarnessError for one more than a test may keep: what it was granted is room for MOST.
@@ -75,14 +75,14 @@ def save_paused(bed: Testbed, nic: Nic) -> Snapshot:
     return snapshot
 
 
-def driver_states(bed: Testbed, nic: Nic) -> dict[str, DriverState]:
+def driver_states(bed: Testbed, nic: ProbeNic) -> dict[str, DriverState]:
     """What the drivers of the NIC's VM know now."""
-    return {each.config.id: bed.raw(each).driver_state() for each in neighbours(bed, nic)}
+    return {each.config.id: each.driver.net.driver_state() for each in neighbours(bed, nic)}
 
 
 def restore(
     bed: Testbed,
-    nic: Nic,
+    nic: ProbeNic,
     snapshot: Snapshot,
     *,
     vmm: Vmm | None = None,
@@ -108,14 +108,16 @@ def restore(
         resume_restored(bed, nic, snapshot)
 
 
-def _with_fresh_descriptors(config: VmConfig, nics: list[Nic], count: int | None) -> VmConfig:
+def _with_fresh_descriptors(config: VmConfig, nics: list[ProbeNic], count: int | None) -> VmConfig:
     fresh = {nic.config.id: nic.backend.renew() for nic in nics if isinstance(nic.backend, HandedTap)}
     handed = {name: TapByFds((tap.fds * 2)[: count or len(tap.fds)]) for name, tap in fresh.items()}
     configs = [replace(each, attachment=handed.get(each.id, each.attachment)) for each in config.nics]
     return replace(config, nics=tuple(configs))
 
 
-def attempt(bed: Testbed, nic: Nic, snapshot: Snapshot, *, descriptors: int | None = None) -> VmmError | None:
+def attempt(
+    bed: Testbed, nic: ProbeNic, snapshot: Snapshot, *, descriptors: int | None = None
+) -> VmmError | None:
     """Restore what may not be restored: how the VMM refused, or None if the VM runs.
 
     Raises AssertionError if the VMM went on, and its guest is no more.
@@ -130,32 +132,32 @@ def attempt(bed: Testbed, nic: Nic, snapshot: Snapshot, *, descriptors: int | No
     return None
 
 
-def resume_restored(bed: Testbed, nic: Nic, snapshot: Snapshot) -> None:
+def resume_restored(bed: Testbed, nic: ProbeNic, snapshot: Snapshot) -> None:
     """Resume a VM that was restored, and carry its drivers over."""
     nic.vm.resume()
     carry_over(bed, nic, snapshot.drivers)
     bed.journal.add("vmm", "resumed")
 
 
-def carry_over(bed: Testbed, nic: Nic, drivers: Mapping[str, DriverState]) -> None:
+def carry_over(bed: Testbed, nic: ProbeNic, drivers: Mapping[str, DriverState]) -> None:
     """Let the drivers of the NIC's VM go on where they were."""
     if (supervisor := nic.vm.process.supervisor) is not None:
         supervisor.mark(RESUMED)
-    before = probe_driver(nic).net.bus
+    before = nic.driver.net.bus
     monitor = monitor_of(bed, nic.vm)
     for each in neighbours(bed, nic):
-        probe_driver(each).carry_over(monitor, drivers[each.config.id])
+        each.driver.carry_over(monitor, drivers[each.config.id])
     unmap(before)
 
 
-def save_and_restore(bed: Testbed, nic: Nic) -> None:
+def save_and_restore(bed: Testbed, nic: ProbeNic) -> None:
     """The VM is saved and goes on in a new process; nothing of the snapshot is kept."""
     snapshot = save(bed, nic)
     restore(bed, nic, snapshot)
     snapshot.discard()
 
 
-def save_and_resume(bed: Testbed, nic: Nic) -> None:
+def save_and_resume(bed: Testbed, nic: ProbeNic) -> None:
     """The VM is saved and goes on in its own process; nothing of the snapshot is kept."""
     save(bed, nic).discard()
     nic.vm.resume()

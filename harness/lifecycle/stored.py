@@ -11,7 +11,7 @@ from typing import Any
 from harness.checkout import ROOT
 from harness.errors import BadInput
 from harness.lifecycle.saving import Snapshot
-from harness.testbed.nic import Nic
+from harness.testbed.nic import ProbeNic
 
 LEGACY = ROOT / "fixtures" / "snapshots" / "legacy.toml"
 
@@ -42,7 +42,7 @@ def _form(path: Path, name: str, form: Mapping[str, Any]) -> Form:
         raise BadInput(f"{path}: the form {name!r} needs kind, files and fields ({error})") from None
 
 
-def legacy_form(nic: Nic, snapshot: Snapshot) -> str | None:
+def legacy_form(nic: ProbeNic, snapshot: Snapshot) -> str | None:
     """The name of the legacy form that a snapshot of the NIC's VM has; None if it has none of them."""
     build = nic.vm.vmm
     files = frozenset(path.name for path in snapshot.folder.iterdir())

@@ -12,13 +12,12 @@ from enum import Enum
 
 from harness.guest.probe.bus import port_out
 from harness.guest.probe.ejection import eject
-from harness.guest.probe.monitor import Monitor
 from harness.lifecycle.checks import check, check_all_active
-from harness.lifecycle.guest import monitor_of, neighbours, probe_driver, unmap
+from harness.lifecycle.guest import monitor_of, neighbours, unmap
 from harness.lifecycle.migration import migrate, migration_hindrance
 from harness.lifecycle.records import count_fields, rewrite_count
 from harness.lifecycle.saving import restore, save, save_and_restore
-from harness.testbed.nic import Nic
+from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import Testbed
 
 KEYBOARD_COMMAND, PULSE_RESET = 0x64, 0xFE
@@ -44,10 +43,10 @@ class Transition:
 
     name: str
     effect: Effect
-    run: Callable[[Testbed, Nic], None]
+    run: Callable[[Testbed, ProbeNic], None]
     need: str | None = None
     only_on: str | None = None
-    hindrance: Callable[[Nic], str | None] = lambda _: None
+    hindrance: Callable[[ProbeNic], str | None] = lambda _: None
 
     def expected(self, count: int | None) -> int | None:
         """The count after it, from the count before. None: all pairs, whatever the driver had asked for."""
@@ -60,7 +59,7 @@ class Transition:
                 return None
 
 
-def check_count(nic: Nic, count: int | None) -> None:
+def check_count(nic: ProbeNic, count: int | None) -> None:
     """The invariant after a transition, for what it is expected to leave: see Transition.expected."""
     if count is None:
         check_all_active(nic)
@@ -68,14 +67,14 @@ def check_count(nic: Nic, count: int | None) -> None:
         check(nic, count)
 
 
-def reset_device(bed: Testbed, nic: Nic) -> None:
+def reset_device(bed: Testbed, nic: ProbeNic) -> None:
     """The driver resets the device and starts it anew."""
     nic.reset()
 
 
-def unbind_and_bind(bed: Testbed, nic: Nic) -> None:
+def unbind_and_bind(bed: Testbed, nic: ProbeNic) -> None:
     """The driver gives the device up; another of the same kind looks for it and starts it."""
-    driver = probe_driver(nic)
+    driver = nic.driver
     driver.net.reset()
     driver.net.device.release()
     driver.rebind(driver.net.bus)
@@ -83,45 +82,44 @@ def unbind_and_bind(bed: Testbed, nic: Nic) -> None:
     nic.start()
 
 
-def pause_and_resume(bed: Testbed, nic: Nic) -> None:
+def pause_and_resume(bed: Testbed, nic: ProbeNic) -> None:
     """The VM is paused and resumed."""
     nic.vm.pause()
     nic.vm.resume()
     bed.journal.add("vmm", "paused and resumed")
 
 
-def reboot_by_vmm(bed: Testbed, nic: Nic) -> None:
+def reboot_by_vmm(bed: Testbed, nic: ProbeNic) -> None:
     """The VMM resets the machine."""
     nic.vm.reboot()
     _after_reset(bed, nic, "the VMM reset the machine")
 
 
-def reboot_by_guest(bed: Testbed, nic: Nic) -> None:
+def reboot_by_guest(bed: Testbed, nic: ProbeNic) -> None:
     """The guest resets the machine through the keyboard controller."""
-    net = probe_driver(nic).net
-    assert isinstance(net.bus, Monitor)
+    net = nic.driver.net
     net.bus.run_last([port_out(1, KEYBOARD_COMMAND, PULSE_RESET)])
     _after_reset(bed, nic, "the guest reset the machine")
 
 
-def shut_down_and_boot(bed: Testbed, nic: Nic) -> None:
+def shut_down_and_boot(bed: Testbed, nic: ProbeNic) -> None:
     """The VM is ended, and booted again by the same VMM."""
     nic.vm.shut_down_and_boot()
     _after_reset(bed, nic, "the VMM shut the VM down and booted it")
 
 
-def _after_reset(bed: Testbed, nic: Nic, told: str) -> None:
-    before = probe_driver(nic).net.bus
+def _after_reset(bed: Testbed, nic: ProbeNic, told: str) -> None:
+    before = nic.driver.net.bus
     nic.vm.await_reset()
     monitor = monitor_of(bed, nic.vm)
     bed.journal.add("vmm", told)
     for each in neighbours(bed, nic):
-        probe_driver(each).rebind(monitor)
+        each.driver.rebind(monitor)
         each.start()
     unmap(before)
 
 
-def back_to_a_snapshot(bed: Testbed, nic: Nic) -> None:
+def back_to_a_snapshot(bed: Testbed, nic: ProbeNic) -> None:
     """The VM is saved, goes on to another count, and is ended; the snapshot is restored."""
     snapshot = save(bed, nic)
     nic.vm.resume()
@@ -130,7 +128,7 @@ def back_to_a_snapshot(bed: Testbed, nic: Nic) -> None:
     snapshot.discard()
 
 
-def restore_without_a_count(bed: Testbed, nic: Nic) -> None:
+def restore_without_a_count(bed: Testbed, nic: ProbeNic) -> None:
     """The VM is saved and restored as builds did that recorded no count."""
     asked = len(nic.driver.believed_pairs)
     fields = count_fields(bed, nic)
@@ -141,9 +139,9 @@ def restore_without_a_count(bed: Testbed, nic: Nic) -> None:
     snapshot.discard()
 
 
-def plug_again(bed: Testbed, nic: Nic) -> None:
+def plug_again(bed: Testbed, nic: ProbeNic) -> None:
     """The NIC is removed from the running VM, its driver gone before, and plugged in again."""
-    driver = probe_driver(nic)
+    driver = nic.driver
     driver.net.reset()
     nic.vm.remove_nic(nic.config.id)
     eject(driver.net.bus)

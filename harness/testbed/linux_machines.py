@@ -18,7 +18,7 @@ from harness.guest.linux.management import ManagementTap
 from harness.guest.probe.features import MULTIQUEUE
 from harness.host.backend import NetworkBackend
 from harness.host.trouble import available_mib
-from harness.testbed.nic import Nic
+from harness.testbed.nic import LinuxNic, Nic
 from harness.testbed.surroundings import Surroundings
 from harness.testbed.testbed import NicPlan, Testbed
 from harness.vmm.base import NicConfig, Vm, VmConfig
@@ -87,7 +87,7 @@ class LinuxMachines:
 
     def lend(
         self, bed: Testbed, plans: Sequence[NicPlan], backend: str, *, kernel_options: str = ""
-    ) -> list[Nic]:
+    ) -> list[LinuxNic]:
         """The NICs of a Linux guest, until `bed` is closed: their driver freshly bound, the interfaces up.
 
         `kernel_options` are more words for the kernel's command line, such as `maxcpus=1`.

@@ -7,11 +7,17 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from typing import Generic, assert_never
+
+from typing_extensions import TypeVar
 
 from harness.deadline import wait_until
-from harness.errors import DeadlineExceeded, Owner
+from harness.errors import BadInput, DeadlineExceeded, Owner
 from harness.guest.driver import GuestDriver, Ledger
-from harness.host.backend import HostView, NetworkBackend
+from harness.guest.linux.driver import LinuxDriver
+from harness.guest.probe.driver import ProbeDriver
+from harness.host.backend import FramePort, HostView, NetworkBackend
+from harness.host.changes import Change, ConnectionChanged, QueueCounts, VringsSwitched
 from harness.host.flood import Flood
 from harness.host.flows import UNCOUNTED, Flow, addresses, identified
 from harness.mac import mac_bytes
@@ -43,14 +49,18 @@ class Witnesses:
         )
 
 
-class Nic:
-    """A NIC with its driver inside and its backend outside.
+Driver_co = TypeVar("Driver_co", bound=GuestDriver, covariant=True, default=GuestDriver)
+Backend_co = TypeVar("Backend_co", bound=NetworkBackend, covariant=True, default=NetworkBackend)
+
+
+class Nic(Generic[Driver_co, Backend_co]):
+    """A NIC with its driver inside and its backend outside. `Nic` alone is one with any driver, on any backend.
 
     Every step is entered in the journal, so that a failure can show what the witnesses saw and when.
     """
 
     def __init__(
-        self, vm: Vm, config: NicConfig, driver: GuestDriver, backend: NetworkBackend, journal: Journal
+        self, vm: Vm, config: NicConfig, driver: Driver_co, backend: Backend_co, journal: Journal
     ) -> None:
         self.vm = vm
         self.config = config
@@ -67,6 +77,16 @@ class Nic:
     def max_pairs(self) -> int:
         """The pairs that the NIC was configured with."""
         return self.config.pairs
+
+    @property
+    def wire(self) -> FramePort:
+        """Where frames are put in and taken out. Raises BadInput where the network backend has no way for them."""
+        if not isinstance(self.backend, FramePort):
+            raise BadInput(
+                f"{type(self.backend).__name__} carries no frames of the suite's: use another network backend, "
+                "or let the guest transmit"
+            )
+        return self.backend
 
     def start(self) -> None:
         """Let the driver start the device, without a VQ_PAIRS_SET."""
@@ -92,7 +112,7 @@ class Nic:
 
     def send(self, flows: Sequence[Flow]) -> None:
         """Send a frame of each flow to the guest and leave them to their fate: they are given up at once."""
-        self.backend.inject(self._frames(flows, 1))
+        self.wire.inject(self._frames(flows, 1))
         self._journal.add("frames", f"{len(flows)} frames sent, not accounted for")
 
     def receive(
@@ -105,7 +125,7 @@ class Nic:
         """
 
         def inject(frames: Sequence[bytes]) -> None:
-            self.backend.inject(frames)
+            self.wire.inject(frames)
             if meanwhile is not None:
                 meanwhile()
 
@@ -126,7 +146,7 @@ class Nic:
         """Send frames of these flows without pause while the block runs. They are not accounted for one by one."""
         destination = mac_bytes(self.config.mac)
         frames = [flow.frame(destination, UNCOUNTED) for flow in flows]
-        with Flood(self.backend.inject, frames):
+        with Flood(self.wire.inject, frames):
             yield
 
     def transmit(self, pair: int, flows: Sequence[Flow]) -> Landed:
@@ -137,7 +157,7 @@ class Nic:
         identities = self._ledger.open(len(flows))
         source = mac_bytes(self.config.mac)
         frames = [flow.reply(source, identity) for flow, identity in zip(flows, identities, strict=True)]
-        self.backend.capture()
+        self.wire.capture()
         returned = self.driver.transmit(pair, frames)
         self._take(pair, dict(zip(map(addresses, frames), identities, strict=True)))
         landed = self._ledger.landed()
@@ -149,7 +169,7 @@ class Nic:
         """Enter the frames that come out on the host, until all have, or the host's kernel had time enough."""
 
         def all_out() -> bool:
-            for identity in identified(self.backend.capture(), sent):
+            for identity in identified(self.wire.capture(), sent):
                 self._ledger.arrived(pair, identity)
             return not self._ledger.missing
 
@@ -186,6 +206,21 @@ class Nic:
 
     def _note_host(self) -> None:
         for change in self.backend.changes():
-            self._journal.add("netlink", f"{self.backend.kind}: {change}")
+            self._journal.add("netlink", f"{self.backend.kind}: {_in_words(change)}")
         view = self.host()
         self._journal.add("host", f"active pairs: {sorted(view.pairs)} of {view.total}", pairs=view.count)
+
+
+ProbeNic = Nic[ProbeDriver, Backend_co]
+LinuxNic = Nic[LinuxDriver]
+
+
+def _in_words(change: Change) -> str:
+    match change:
+        case QueueCounts(attached, detached):
+            return f"{attached} attached, {detached} detached"
+        case VringsSwitched(vrings, on):
+            return f"vrings {' '.join(map(str, vrings))} {'enabled' if on else 'disabled'}"
+        case ConnectionChanged(event, how):
+            return f"{event.value}: {how}" if how else event.value
+    assert_never(change)

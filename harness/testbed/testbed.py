@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from harness.errors import DeadlineExceeded, VmmDied, VmmError
-from harness.guest.linux.driver import LinuxDriver
-from harness.guest.linux.guest import LinuxGuest
 from harness.guest.probe.driver import ProbeDriver
 from harness.guest.probe.features import MULTIQUEUE, Feature
 from harness.guest.probe.image import build_image
@@ -24,7 +22,7 @@ from harness.host.vhost_user.offer import Offer
 from harness.host.vhost_user_backend import VhostUser
 from harness.record.journal import Journal
 from harness.testbed.backends import BACKENDS
-from harness.testbed.nic import Nic
+from harness.testbed.nic import LinuxNic, Nic, ProbeNic
 from harness.testbed.surroundings import Surroundings
 from harness.vmm.base import Launch, NicConfig, Vm, VmConfig, Vmm
 
@@ -50,7 +48,7 @@ class LinuxGuests(Protocol):
 
     def lend(
         self, bed: Testbed, plans: Sequence[NicPlan], backend: str, *, kernel_options: str = ""
-    ) -> list[Nic]:
+    ) -> list[LinuxNic]:
         """NICs of such a guest, until the testbed is closed."""
 
 
@@ -77,7 +75,8 @@ class Testbed:
         self._failed = False
         self.journal = Journal()
         self.vms: list[Vm] = []
-        self.nics: list[Nic] = []
+        self.probe_driven: list[ProbeNic] = []
+        self.linux_driven: list[LinuxNic] = []
         self._undo = ExitStack()
         self._folder_numbers = itertools.count()
 
@@ -86,6 +85,11 @@ class Testbed:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def nics(self) -> list[Nic]:
+        """All NICs of the testbed's VMs."""
+        return [*self.probe_driven, *self.linux_driven]
 
     @property
     def failed(self) -> bool:
@@ -117,8 +121,8 @@ class Testbed:
         """A fresh tap for a NIC of `pairs` pairs."""
         return self._kept(Tap(self._place().name, pairs))
 
-    def vhost_user(self, pairs: int, offer: Offer) -> VhostUser:
-        """A fresh vhost-user back end with this offer for a NIC of `pairs` pairs."""
+    def vhost_user(self, pairs: int, offer: Offer | None = None) -> VhostUser:
+        """A fresh vhost-user back end with this offer, or the usual one, for a NIC of `pairs` pairs."""
         return self._kept(VhostUser(self._place().folder, pairs, offer, rules=self.surroundings.rules))
 
     def _place(self) -> Place:
@@ -184,7 +188,9 @@ class Testbed:
             raise VmmError(f"{self.vmm.name} took {' '.join(words)} and runs") from error
         return vm.process.died(self.vmm.name, status, "at start")
 
-    def probe_nics(self, plans: Sequence[NicPlan], backend: Callable[[int], NetworkBackend]) -> list[Nic]:
+    def probe_nics(
+        self, plans: Sequence[NicPlan], backend: Callable[[int], _Backend]
+    ) -> list[ProbeNic[_Backend]]:
         """A VM with the probe guest and these NICs; their drivers are bound and not started.
 
         `backend` makes the network backend of a NIC with the given number of pairs.
@@ -205,6 +211,7 @@ class Testbed:
         self._undo.callback(memory.close)
         monitor = Monitor(vm.serial, memory, memory.size)
         self.journal.add("guest", "the probe guest answered")
+        nics = []
         for i, plan in enumerate(plans):
             # one share of the guest's memory is kept for a NIC that is plugged in later
             net = VirtioNet(
@@ -212,8 +219,9 @@ class Testbed:
             )
             net.narrate = self._narrate
             driver = ProbeDriver(net, plan.features, pairs=plan.set_up)
-            self.nics.append(Nic(vm, configs[i], driver, backends[i], self.journal))
-        return self.nics[-len(plans) :]
+            nics.append(Nic(vm, configs[i], driver, backends[i], self.journal))
+        self.probe_driven += nics
+        return nics
 
     def _narrate(self, what: str, pairs: int | None) -> None:
         self.journal.add("guest", what, pairs=pairs)
@@ -227,24 +235,11 @@ class Testbed:
             vm.check_alive("it was awaited on its network backend")
             raise
 
-    @staticmethod
-    def raw(nic: Nic) -> VirtioNet:
-        """The raw driver of a NIC that the probe guest drives."""
-        assert isinstance(nic.driver, ProbeDriver), "raw virtio is what the probe guest is for"
-        return nic.driver.net
-
-    @staticmethod
-    def linux_guest(nic: Nic) -> LinuxGuest:
-        """The Linux guest whose driver drives a NIC."""
-        assert isinstance(nic.driver, LinuxDriver), "only a Linux guest is driven over SSH"
-        return nic.driver.guest
-
-    def plug(self, beside: Nic, plan: NicPlan) -> Nic:
+    def plug(self, beside: ProbeNic[_Backend], plan: NicPlan) -> ProbeNic[_Backend]:
         """Hot plug a NIC into the VM of a probe NIC, on a network backend of the same kind.
 
         Its driver is bound and not started.
         """
-        assert isinstance(beside.driver, ProbeDriver), "Linux finds a plugged NIC by itself"
         number = len(self.nics)
         backend = self.sibling(beside.backend, plan.pairs)
         config = self.nic_config(plan, number, backend)
@@ -259,7 +254,7 @@ class Testbed:
         )
         net.narrate = self._narrate
         nic = Nic(beside.vm, config, ProbeDriver(net, plan.features), backend, self.journal)
-        self.nics.append(nic)
+        self.probe_driven.append(nic)
         return nic
 
     def cold_nic(self, plan: NicPlan, driver: str, backend: str) -> Nic:
@@ -267,17 +262,19 @@ class Testbed:
         (nic,) = self.cold_nics([plan], driver, backend)
         return nic
 
-    def cold_nics(self, plans: Sequence[NicPlan], driver: str, backend: str) -> list[Nic]:
+    def cold_nics(self, plans: Sequence[NicPlan], driver: str, backend: str) -> Sequence[Nic]:
         """A VM with several NICs, their drivers bound and not started, which Linux does by itself, though."""
         if driver == "linux":
             return self.linux_nics(plans, backend)
         return self.probe_nics(plans, lambda pairs: self.backend(backend, pairs))
 
-    def linux_nics(self, plans: Sequence[NicPlan], backend: str, *, kernel_options: str = "") -> list[Nic]:
+    def linux_nics(
+        self, plans: Sequence[NicPlan], backend: str, *, kernel_options: str = ""
+    ) -> list[LinuxNic]:
         """The NICs of a Linux guest that was booted with these kernel options, freshly bound to their driver."""
         assert self._linux is not None, "the session has no Linux image"
         nics = self._linux.lend(self, plans, backend, kernel_options=kernel_options)
-        self.nics += nics
+        self.linux_driven += nics
         return nics
 
     def nic(self, plan: NicPlan, driver: str, backend: str) -> Nic:

@@ -18,8 +18,9 @@ from harness.errors import BadInput, DeadlineExceeded, Owner, Unavailable
 from harness.host import tap as tap_module
 from harness.host import tun, wire
 from harness.host.backend import HostView
+from harness.host.changes import QueueCounts
 from harness.host.flows import STAMP_OFFSET, flows
-from harness.host.tap import HandedTap, LinkChange, Tap, TapQueues, VmmTap
+from harness.host.tap import HandedTap, Tap, TapQueues, VmmTap
 from harness.vmm.base import TapByFds, TapByName
 
 OpenQueues = Callable[[Tap, int], list[int]]
@@ -247,28 +248,28 @@ def test_changes_come_in_order(tap: Tap, open_queues: OpenQueues) -> None:
     queues = open_queues(tap, 2)
     for attach in (False, True, False):
         tun.set_queue(queues[1], attach=attach)
-    assert tap.link_changes()[-5:] == [
-        LinkChange(1, 0),
-        LinkChange(2, 0),
-        LinkChange(1, 1),
-        LinkChange(2, 0),
-        LinkChange(1, 1),
+    assert tap.changes()[-5:] == [
+        QueueCounts(1, 0),
+        QueueCounts(2, 0),
+        QueueCounts(1, 1),
+        QueueCounts(2, 0),
+        QueueCounts(1, 1),
     ]
-    assert tap.link_changes() == []
+    assert tap.changes() == []
 
 
 def test_repetitions_and_other_interfaces_are_no_changes(
     tap: Tap, open_queues: OpenQueues, undo: ExitStack
 ) -> None:
     open_queues(tap, 1)
-    tap.link_changes()
+    tap.changes()
     other = Tap(f"{tap.name}x", 2)
     undo.callback(other.close)
     open_queues(other, 1)
     with IPRoute() as links:
         links.link("set", index=tap.index, mtu=1400)
-    assert tap.link_changes() == []
-    assert other.changes()[-2:] == ["0 attached, 0 detached", "1 attached, 0 detached"]
+    assert tap.changes() == []
+    assert other.changes()[-2:] == [QueueCounts(0, 0), QueueCounts(1, 0)]
 
 
 # Frames

@@ -77,6 +77,9 @@ class Machine:
         self.batches.append(list(operations))
         return [value for operation in operations if (value := self._one(operation)) is not None]
 
+    def run_last(self, operations: Sequence[Operation]) -> None:
+        self.run(operations)
+
     def _one(self, o: Operation) -> int | None:
         match o.code:
             case Code.IN:

@@ -10,20 +10,26 @@ from typing import Any
 
 import pytest
 
-from harness.host.backend import NetworkBackend
+from harness.errors import BadInput
+from harness.host.backend import FramePort, HostView, NetworkBackend, VhostUserPeer
+from harness.host.changes import ConnectionChanged, QueueCounts, VringsSwitched
+from harness.host.flows import flows
 from harness.host.real_backends.ovs import OpenVSwitch
 from harness.host.real_backends.testpmd import Testpmd
 from harness.host.real_backends.vhost_user_net import VhostUserNet
+from harness.host.vhost_user.log import Event
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user.offer import Offer
 from harness.host.vhost_user.rules import Drop, Rule
 from harness.host.vhost_user_backend import VhostUser
 from harness.testbed.backends import BACKENDS
+from harness.testbed.nic import Nic
 from harness.testbed.surroundings import Surroundings
-from harness.testbed.testbed import Testbed
-from harness.vmm.base import Attachment, TapByFds, VhostUserSocket
+from harness.testbed.testbed import NicPlan, Testbed
+from harness.vmm.base import Attachment, NicConfig, TapByFds, TapByName, VhostUserSocket
 
-NO_VMM: Any = SimpleNamespace(name="none")
+NO_VMM: Any = SimpleNamespace(name="none", pid=1)
+NO_DRIVER: Any = SimpleNamespace(believed_pairs=frozenset({0}), reset=lambda: None)
 
 pytestmark = pytest.mark.usefixtures("own_network")
 
@@ -87,3 +93,37 @@ def test_siblings_are_gone_with_the_testbed(bed: Testbed) -> None:
     assert names < {name for _, name in socket.if_nameindex()}
     bed.close()
     assert not names & {name for _, name in socket.if_nameindex()}
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_backend_carries_frames_or_has_no_way_for_them(bed: Testbed, name: str) -> None:
+    """No back end has a method that can but refuse: the NIC says that there is no way."""
+    backend = bed.backend(name, 2)
+    nic = Nic(NO_VMM, bed.nic_config(NicPlan(2), 0, backend), NO_DRIVER, backend, bed.journal)
+    if name in {Testpmd.name, OpenVSwitch.name}:
+        with pytest.raises(BadInput, match=r"carries no frames .*: use another network backend"):
+            nic.send(flows(1))
+    else:
+        assert isinstance(backend, FramePort)
+        assert nic.wire is backend
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_messages_are_those_of_the_vhost_user_protocol(bed: Testbed, name: str) -> None:
+    backend = bed.backend(name, 2)
+    assert isinstance(backend, VhostUserPeer) is (backend.kind == "vhost-user")
+
+
+def test_changes_are_put_in_words_where_they_are_shown(bed: Testbed) -> None:
+    """The journal has a line for each."""
+    told = [
+        ConnectionChanged(Event.LOST, "by the VMM"),
+        VringsSwitched((2, 3), on=False),
+        QueueCounts(1, 3),
+    ]
+    view = HostView(1, frozenset({0}), 4)
+    backend: Any = SimpleNamespace(kind="any", changes=lambda: told, view=lambda pid: view)
+    config = NicConfig("net0", "02:00:00:00:01:00", 4, TapByName("any"))
+    Nic(NO_VMM, config, NO_DRIVER, backend, bed.journal).reset()
+    lines = [event.text for event in bed.journal.events if event.source == "netlink"]
+    assert lines == ["any: lost: by the VMM", "any: vrings 2 3 disabled", "any: 1 attached, 3 detached"]

@@ -83,3 +83,6 @@ class Bus(Protocol):
 
     def run(self, operations: Sequence[Operation]) -> list[int]:
         """Carry the operations out in order; the values of the reads (READ, IN), in order."""
+
+    def run_last(self, operations: Sequence[Operation]) -> None:
+        """Carry operations out of which the last ends this guest: nothing is answered, and nothing comes after."""

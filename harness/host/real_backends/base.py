@@ -11,6 +11,8 @@ from typing import Self
 from harness.deadline import wait_until
 from harness.errors import BadInput, HarnessError, Owner
 from harness.host.backend import HostView, Place
+from harness.host.changes import Change
+from harness.host.vhost_user.changes import Follower
 from harness.host.vhost_user.endpoints import Connect, Endpoint, Listen
 from harness.host.vhost_user.log import Entry, Event, Sender
 from harness.host.vhost_user.messages import Kind
@@ -39,7 +41,6 @@ class RealBackend(ABC):
         self.folder = folder
         self.socket = folder / "back-end"
         self.attachment = VhostUserSocket(folder / "vhost-user", self.vmm_listens)
-        self._mark = 0
         if self.socket.exists():  # it would pass for this program's
             raise BadInput(f"{self.socket} exists already: {self.name} needs a folder of its own")
         with ExitStack() as undo:
@@ -56,6 +57,7 @@ class RealBackend(ABC):
     def _stand_between(self, undo: ExitStack) -> None:
         """Whoever connects first must find the proxy there."""
         self.proxy = Proxy(*self._endpoints())
+        self._follower = Follower(self.proxy.log)
         undo.callback(self.proxy.close)
 
     def _endpoints(self) -> tuple[Endpoint, Endpoint]:
@@ -101,24 +103,14 @@ class RealBackend(ABC):
         whole = frozenset(ring // 2 for ring in passing if ring ^ 1 in passing)
         return HostView(len({ring // 2 for ring in passing}), whole, len({ring // 2 for ring in started}))
 
-    def changes(self) -> list[str]:
-        """The messages about enabling since the last call."""
+    def changes(self) -> list[Change]:
+        """Which vrings were enabled and disabled since the last call, and connections. Repetitions are left out."""
         self.proxy.catch_up()
-        entries = self.proxy.log.entries(since=self._mark)
-        self._mark += len(entries)
-        return [str(entry) for entry in entries if entry.kind in (Kind.SET_VRING_ENABLE, *Event)]
+        return self._follower.changes()
 
     def messages(self) -> list[Entry]:
-        """Every message and event, oldest first: for whoever looks into a failure."""
+        """Every message and event, oldest first."""
         return list(self.proxy.log)
-
-    @abstractmethod
-    def inject(self, frames: Sequence[bytes]) -> None:
-        """Send frames to the guest."""
-
-    @abstractmethod
-    def capture(self) -> list[bytes]:
-        """What the guest sent since the last call."""
 
     @abstractmethod
     def sibling(self, place: Place, pairs: int) -> Self:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from harness.deadline import PACE, wait_until
-from harness.errors import BadInput, DeadlineExceeded, HarnessError, Owner, Unavailable
+from harness.errors import DeadlineExceeded, HarnessError, Owner, Unavailable
 from harness.host.backend import Place
 from harness.host.real_backends.base import READY_WITHIN
 from harness.host.real_backends.dpdk import DpdkBackend
@@ -125,16 +125,6 @@ class OpenVSwitch(DpdkBackend):
             within=READY_WITHIN,
             last=self.process.tail,
         )
-
-    def inject(self, frames: Sequence[bytes]) -> None:
-        """Always raises BadInput: where the switch sends frames is its own affair, whatever the VMM told it."""
-        raise BadInput(
-            "Open vSwitch serves as a listener to the VMM's messages: no frames are sent through it"
-        )
-
-    def capture(self) -> list[bytes]:
-        """Nothing: see `inject`."""
-        return []
 
     def sibling(self, place: Place, pairs: int) -> Self:
         """Another switch."""

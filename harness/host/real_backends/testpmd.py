@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from harness.errors import BadInput, Unavailable
+from harness.errors import Unavailable
 from harness.host.backend import Place
 from harness.host.real_backends.dpdk import DpdkBackend
 
@@ -48,14 +48,6 @@ class Testpmd(DpdkBackend):
             "--total-num-mbufs=16384",
             "--stats-period=3600",  # without it testpmd waits for a key, and ends where there is no keyboard
         ]
-
-    def inject(self, frames: Sequence[bytes]) -> None:
-        """Always raises BadInput: frames come from the guest alone."""
-        raise BadInput("testpmd only sends back what the guest sent: let the guest transmit")
-
-    def capture(self) -> list[bytes]:
-        """Nothing: what the guest sent comes back to it."""
-        return []
 
     def sibling(self, place: Place, pairs: int) -> Self:
         """Another testpmd."""

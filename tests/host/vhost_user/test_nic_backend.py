@@ -9,9 +9,11 @@ import pytest
 
 from harness.deadline import wait_until
 from harness.errors import BadInput, Owner, VmmError
+from harness.host.changes import ConnectionChanged, VringsSwitched
 from harness.host.flows import flows
 from harness.host.real_backends.find import given_programs, lacking
 from harness.host.vhost_user.faults import CloseOn
+from harness.host.vhost_user.log import Event
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user.mutants import MUTANTS
 from harness.host.vhost_user.offer import Offer
@@ -75,12 +77,12 @@ def test_view_has_what_was_sent_and_not_yet_handled(port: VhostUser, front: Fron
 
 
 def test_changes_in_words_leave_repetitions_out(port: VhostUser, front: FrontEnd) -> None:
-    assert port.changes() == ["connected", "vrings 0 1 2 3 enabled"]
+    assert port.changes() == [ConnectionChanged(Event.CONNECTED), VringsSwitched((0, 1, 2, 3), on=True)]
     front.set_pairs(2)
     assert port.changes() == []
     front.set_pairs(1)
     front.set_pairs(3)
-    assert port.changes() == ["vrings 2 3 disabled", "vrings 2 3 4 5 enabled"]
+    assert port.changes() == [VringsSwitched((2, 3), on=False), VringsSwitched((2, 3, 4, 5), on=True)]
 
 
 def test_frames_are_spread_by_flow_over_enabled_rings(port: VhostUser, front: FrontEnd) -> None:

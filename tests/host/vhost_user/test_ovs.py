@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import BadInput, HarnessError
+from harness.errors import HarnessError
 from harness.host.real_backends import ovs
 from harness.host.real_backends.find import lacking
 from harness.host.real_backends.ovs import OpenVSwitch
@@ -24,8 +24,6 @@ def switch(tmp_path: Path, own_network: None) -> OpenVSwitch:
 
 def test_vmm_is_the_server(switch: OpenVSwitch, tmp_path: Path) -> None:
     assert switch.attachment == VhostUserSocket(tmp_path / "vhost-user", server=True)
-    with pytest.raises(BadInput, match="no frames are sent through it"):
-        switch.inject([b""])
     switch.close()
 
 
