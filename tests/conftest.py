@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,12 @@ from harness.vmm.find import QEMU_PROGRAM, identify
 pytest_plugins = ("pytester", "tests.synthetic_runs")
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+ENTER = """
+from harness.host import namespace
+namespace.prepare()
+namespace.enter()
+"""
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +68,15 @@ def own_network() -> Iterator[None]:
     assert _libc.setns(outside, 0) == 0, os.strerror(ctypes.get_errno())
     os.close(outside)
     namespace._entered = False
+
+
+@pytest.fixture(scope="session")
+def runnable() -> None:
+    """Skips where the suite cannot run at all."""
+    if not os.access(tun.DEVICE, os.R_OK | os.W_OK):
+        pytest.skip(f"no permission for {tun.DEVICE}: run with sudo")
+    tried = subprocess.run(
+        [sys.executable, "-c", ENTER], capture_output=True, text=True, timeout=60, check=False
+    )
+    if tried.returncode:
+        pytest.skip(tried.stderr.splitlines()[-1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from rich.table import Table
 from harness.bench import Figures, lab, linux, probe, snapshot, vhost_user
 from harness.errors import HarnessError
 from harness.host import namespace
+from harness.program import Parser, called
 from harness.scratch import Scratch
 from harness.vmm.find import find_vmms
 
@@ -28,7 +28,7 @@ def table(figures: Figures) -> Table:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="ci/bench", description="Measures what the suite costs.")
+    parser = Parser("bench", description="Measures what the suite costs.")
     parser.add_argument(
         "--vmm", action="append", default=[], metavar="[NAME=]PATH", help="as the suite's --vmm"
     )
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             scratch.close()
     except HarnessError as error:
-        print(f"ci/bench: {error}", file=sys.stderr)
+        print(f"{called('bench')}: {error}", file=sys.stderr)
         return 2
     Console(width=100).print(table(figures))
     return 0

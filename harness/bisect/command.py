@@ -16,15 +16,16 @@ from harness.bisect.shell import Git
 from harness.bisect.story import story
 from harness.bisect.worktree import repository, worktree
 from harness.errors import BadInput, HarnessError
+from harness.program import Parser, called
 from harness.record.store import RunStore
 from harness.repro.command import KNOWN
 
 EPILOG = """\
 examples:
-  ci/bisect --repo ~/src/vmm --good v52.0 --bad main --build 'cargo build --release' \\
+  %(prog)s --repo ~/src/vmm --good v52.0 --bad main --build 'cargo build --release' \\
       --binary target/release/cloud-hypervisor --repro 8306
-  ci/bisect ... --test 'conformance/mq/test_pairs_set.py::test_host_attaches_the_first_pairs[probe-tap-2]'
-  ci/bisect ... --find fixed --bad v52.0 --good main --repro 8307
+  %(prog)s ... --test 'conformance/mq/test_pairs_set.py::test_host_attaches_the_first_pairs[probe-tap-2]'
+  %(prog)s ... --find fixed --bad v52.0 --good main --repro 8307
 
 The build runs in a worktree of its own; yours is left as it is. Binaries are kept by commit and build command,
 so put settings into the command. What does not build, or cannot be judged, is skipped.
@@ -34,11 +35,10 @@ exit status: 0 found; 1 narrowed down to several commits; 2 could not bisect.
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ci/bisect",
+    parser = Parser(
+        "bisect",
         description="Find the commit that broke, or repaired, a test.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--repo", type=Path, required=True, metavar="DIR", help="a VMM's git repository")
     parser.add_argument("--good", required=True, metavar="REV", help="a commit on which the test passes")
@@ -49,7 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     question = parser.add_mutually_exclusive_group(required=True)
     question.add_argument("--test", default="", metavar="ID", help="a test of the suite, as in results.json")
-    question.add_argument("--repro", default="", choices=KNOWN, help="an issue, as ci/repro judges it")
+    question.add_argument(
+        "--repro", default="", choices=KNOWN, help=f"an issue, as {called('repro')} judges it"
+    )
     parser.add_argument(
         "--find",
         choices=("broken", "fixed"),
@@ -79,9 +81,9 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return _bisect(options)
     except HarnessError as error:
-        print(f"ci/bisect: {error}", file=sys.stderr)
+        print(f"{called('bisect')}: {error}", file=sys.stderr)
     except KeyboardInterrupt:
-        print("ci/bisect: stopped; what was built is kept", file=sys.stderr)
+        print(f"{called('bisect')}: stopped; what was built is kept", file=sys.stderr)
     return 2
 
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from harness.program import called
+
 Outcome = Literal["good", "bad", "unknown"]
 Find = Literal["broken", "fixed"]
 
@@ -33,7 +35,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def question(self) -> str:
         """What is asked of each commit, for people."""
-        return f"ci/repro {self.issue}" if self.issue else self.test
+        return f"{called('repro')} {self.issue}" if self.issue else self.test
 
     def save(self) -> Path:
         """Write it into its folder."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
+from harness.program import called
 from harness.run.session import Session
 from harness.vmm.base import Vmm
-
-COMMAND = "ci/conformance"
-"""From the checkout's root. It sets up what is missing, and needs no environment to be active."""
 
 
 def rerun_line(
@@ -17,9 +15,10 @@ def rerun_line(
 ) -> str:
     """The line, with the same random choices and the `options` of the run.
 
-    `writer` names the other build that the test is crossed with.
+    `writer` names the other build that the test is crossed with. The command works from the checkout's root, or with
+    a wheel from anywhere, and needs no environment to be active.
     """
-    words = [COMMAND, nodeid, "--vmm", f"{vmm.name}={vmm.path}"]
+    words = [*called("conformance").split(), nodeid, "--vmm", f"{vmm.name}={vmm.path}"]
     if writer is not None and writer != vmm.name:
         other = session.vmm(writer)
         words += ["--legacy-vmm" if other in session.legacy else "--vmm", f"{other.name}={other.path}"]

@@ -9,6 +9,7 @@ from enum import Enum
 from pathlib import Path
 
 from harness.expected.baseline import Baseline, Expectation, expectation_for, for_vmm, masked, stated_reason
+from harness.program import called
 from harness.record.results import JUDGED, Function, Result, Run, Verdict, VmmInfo
 
 
@@ -112,7 +113,7 @@ def missing_parts(run: Run, names: Sequence[str]) -> Iterator[Finding]:
     if not run.complete:
         yield Finding(Kind.PROBLEM, "", "", "the run was stopped before its end")
     if run.shard:
-        text = f"this is shard {run.shard.number} of {run.shard.of}: put all together with ci/merge"
+        text = f"this is shard {run.shard.number} of {run.shard.of}: put all together with {called('merge')}"
         yield Finding(Kind.PROBLEM, "", "", text)
     if run.deselected:
         yield Finding(Kind.PROBLEM, "", "", f"{run.deselected} tests were left out by the run's options")

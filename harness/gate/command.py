@@ -9,13 +9,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.checkout import ROOT
 from harness.deadline import PACE
 from harness.errors import BadInput, HarnessError
 from harness.expected.accept import accept, needs_reason
 from harness.expected.baseline import FOLDER, load_baselines, masked
 from harness.expected.compare import Finding, Kind, against_baselines, builds, exit_code
+from harness.program import Parser
 from harness.record.results import Function, Run, load
+from harness.run.command import words
 
 SUITE_SECONDS = 2 * 3600 * PACE
 """Longer than any run of the suite: a run that takes more hangs."""
@@ -25,22 +26,21 @@ RELEASE = "release:"
 
 EPILOG = """\
 examples:
-  ci/gate report/                                    the newest run, against ci/baselines/
-  ci/gate --base old=./ch-old --head new=./ch-new    run the suite on two builds, compare them
-  ci/gate --base old=a/results.json --head new=b/    compare two builds of runs made before
-  ci/gate report/ --base old --head new              compare two builds of one run
-  ci/gate report/ --accept --reason "..."            from now on, expect what this run shows
+  %(prog)s report/                                    the newest run, against ci/baselines/
+  %(prog)s --base old=./ch-old --head new=./ch-new    run the suite on two builds, compare them
+  %(prog)s --base old=a/results.json --head new=b/    compare two builds of runs made before
+  %(prog)s report/ --base old --head new              compare two builds of one run
+  %(prog)s report/ --accept --reason "..."            from now on, expect what this run shows
 
 exit status: 0 as expected; 1 a regression; 2 could not judge. What was not run is never taken for good.
 """
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ci/gate",
+    parser = Parser(
+        "gate",
         description="Compare a run with what is expected of its builds, or one build with another.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("results", nargs="?", type=Path, help="results.json, or a folder with one")
     parser.add_argument(
@@ -163,23 +163,13 @@ def _named(run: Run, name: str) -> tuple[Run, str]:
 def _run_suite(vmms: Sequence[str], report: Path) -> Run:
     """Run the whole suite on these VMMs with its output shown. Raises BadInput if it came to no end."""
     before = _newest(report)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "conformance/",
-        "-n",
-        "auto",
-        "--tb=no",  # the report has them, in order; here they would bury the verdict
-        "-rN",
-        "--report",
-        str(report.absolute()),
-    ]
+    # the report has the failures, in order; here they would bury the verdict
+    command = words(["--tb=no", "-rN", "--report", str(report)])
     for vmm in vmms:
         name, _, path = vmm.partition("=")
         command += ["--vmm", vmm if path.startswith(RELEASE) else f"{name}={Path(path).absolute()}"]
     try:
-        ended = subprocess.run(command, cwd=ROOT, timeout=SUITE_SECONDS, check=False)
+        ended = subprocess.run(command, timeout=SUITE_SECONDS, check=False)
     except subprocess.TimeoutExpired:
         raise BadInput(f"the suite did not end within {SUITE_SECONDS:.0f} s") from None
     if ended.returncode not in (0, 1):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import BadInput, HarnessError, Unavailable
+from harness.program import Parser, called
 from harness.record.results import Run, bundle_folder, load
 from harness.record.store import RunStore
 from harness.report.matrix import matrix_text
@@ -46,7 +46,7 @@ def merge(shards: Mapping[str, Run]) -> Run:
         results=tuple(result for run in runs for result in run.results),
         started=min(run.started for run in runs),
         finished=max(run.finished for run in runs),
-        command=("ci/merge", *shards),
+        command=(called("merge"), *shards),
         complete=len(runs) == first.shard.of and all(run.complete for run in runs),
         selected=first.shard.tests,
         deselected=max(run.deselected for run in runs),
@@ -83,8 +83,8 @@ def copy_bundles(shards: Mapping[str, Run], target: Path) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Merge, write, and show the matrix. Returns the exit status: 0, or 2 if shards are missing or do not fit."""
-    parser = argparse.ArgumentParser(
-        prog="ci/merge",
+    parser = Parser(
+        "merge",
         description="Put the shards of a run together.",
         epilog="exit status: 0 all shards are there; 2 some are missing (the others are merged), or do not fit",
     )
@@ -106,13 +106,13 @@ def main(arguments: Sequence[str]) -> int:
         copy_bundles(shards, store.folder)
         store.save(whole)
     except HarnessError as error:
-        print(f"ci/merge: {error}", file=sys.stderr)
+        print(f"{called('merge')}: {error}", file=sys.stderr)
         return 2
     print(matrix_text(whole), end="")
     print(f"results: {options.report / 'results.json'}")
     if gone := missing(list(shards.values())):
         print(
-            f"ci/merge: not everything is there: shard {', '.join(map(str, gone))} is missing",
+            f"{called('merge')}: not everything is there: shard {', '.join(map(str, gone))} is missing",
             file=sys.stderr,
         )
         return 2

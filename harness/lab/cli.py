@@ -19,6 +19,7 @@ from harness.lab.client import Connection, Lab
 from harness.lab.keeper import Limits
 from harness.lab.state import sources
 from harness.lab.wire import Kind, Status
+from harness.program import Parser, called
 
 FAILED = 125
 """Exit status when the lab, not the command in it, is the trouble."""
@@ -61,7 +62,7 @@ def up(lab: Lab) -> int:
     """Start it and wait."""
     status = _up(lab)
     _say(f"ready after {status.seconds:.0f} s: {status.facts}")
-    _say(f"it stays up until ci/lab down, or {Limits().idle / 60:.0f} minutes without use")
+    _say(f"it stays up until {called('lab')} down, or {Limits().idle / 60:.0f} minutes without use")
     return 0
 
 
@@ -151,11 +152,10 @@ def down(lab: Lab) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="ci/lab",
+    parser = Parser(
+        "lab",
         description="A machine emulated by QEMU in which KVM works, for hosts whose own cannot run a stock kernel.",
         epilog=USAGE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("action", choices=("up", "run", "shell", "status", "down"))
     parser.add_argument("command", nargs=argparse.REMAINDER, help="with run: the command and its arguments")

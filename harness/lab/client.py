@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from harness.checkout import ROOT
+from harness.checkout import PACKAGE, ROOT
 from harness.deadline import PACE, Deadline, wait_until
 from harness.errors import DeadlineExceeded, Owner, Unavailable
 from harness.lab.state import State, environment, state
 from harness.lab.visible import hidden
 from harness.lab.wire import Decoder, Frame, Kind, Request, Status, frame
+from harness.program import called
 
 SILENCE = 30.0
 """Seconds without a sign of life from the keeper, who sends one every other second."""
@@ -126,7 +127,7 @@ class Lab:
         if status is not None and (stale := _stale(status)):
             if status.runs:
                 raise Unavailable(
-                    f"the lab {stale}, and is in use: try again later, or end it with ci/lab down"
+                    f"the lab {stale}, and is in use: try again later, or end it with {called('lab')} down"
                 )
             self.down()
             status = None
@@ -139,7 +140,7 @@ class Lab:
             keeper = subprocess.Popen(
                 self._keeper,
                 cwd="/",
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from harness.checkout import ROOT
+from harness.checkout import PACKAGE, ROOT
 from harness.deadline import PACE
 from harness.errors import HarnessError
 from harness.lab.image import lab_image
@@ -299,7 +299,7 @@ class Keeper:
 
 async def _keep(place: State) -> str:
     def prepare() -> Command:
-        compileall.compile_dir(ROOT / "harness", quiet=2)  # the lab would take a minute for it
+        compileall.compile_dir(PACKAGE, quiet=2)  # the lab would take a minute for it
         image = lab_image()
         return lambda port: command_line(image, place, port)
 

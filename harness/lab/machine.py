@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.cache import cache_root
-from harness.checkout import ROOT
+from harness.checkout import PACKAGE, ROOT
 from harness.deadline import PACE
 from harness.errors import Unavailable
 from harness.guest.linux import cpio
@@ -83,14 +83,14 @@ def _write_archive(image: LabImage, state: State) -> None:
         "MQ_PACE": f"{SLOWNESS * PACE:g}",
         "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(PACKAGE.parent),
     }
     agent = ["/usr/bin/env", "-i", *(f"{name}={value}" for name, value in environment.items())]
     agent += [sys.executable, "-m", "harness.lab.agent"]
     python = (Path(sys.prefix), Path(sys.base_prefix), Path(sys.executable).resolve().parents[1])
     folders = {
         "CACHED": [Path("/usr"), *python],
-        "VISIBLE": hidden([ROOT, *python, cache_root()]),
+        "VISIBLE": hidden([ROOT, PACKAGE, *python, cache_root()]),
         "SHARE": [state.share],
     }
     lines = [f"{name}={shlex.quote(_list(paths))}" for name, paths in folders.items()]

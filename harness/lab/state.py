@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.cache import cache_root
-from harness.checkout import ROOT
+from harness.checkout import PACKAGE
 from harness.errors import Unavailable
 
 CONSOLE_LINES = 20
@@ -143,9 +143,8 @@ def environment() -> str:
 
 def sources() -> str:
     """Changes whenever a file of the harness does: digest of paths, sizes and times."""
-    package = ROOT / "harness"
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted(PACKAGE.rglob("*.py")):
         known = path.stat()
-        digest.update(f"{path.relative_to(package)} {known.st_size} {known.st_mtime_ns}\n".encode())
+        digest.update(f"{path.relative_to(PACKAGE)} {known.st_size} {known.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]

@@ -5,7 +5,6 @@ Tests that no mutant kills and mutants that no test kills are to be explained in
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tomllib
 from collections import defaultdict
@@ -19,6 +18,7 @@ from harness.checkout import ROOT
 from harness.errors import BadInput, HarnessError
 from harness.mutants import all_mutants, find_mutant
 from harness.mutants.kills import Kills, measure
+from harness.program import Parser, called
 
 EXCEPTIONS = ROOT / "conformance" / "mutants.toml"
 
@@ -46,8 +46,8 @@ def exceptions(path: Path) -> tuple[Mapping[str, str], Mapping[str, str]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: 0 if both lists are empty or explained, 1 if not, 2 if it could not be found out."""
-    parser = argparse.ArgumentParser(
-        prog="ci/mutants", description="Prints which tests each mutant kills. Further arguments go to pytest."
+    parser = Parser(
+        "mutants", description="Prints which tests each mutant kills. Further arguments go to pytest."
     )
     parser.add_argument("--vmm", required=True, metavar="[NAME=]PATH", help="a VMM that is right")
     parser.add_argument(
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known_tests, known_mutants = exceptions(EXCEPTIONS)
         kills = measure(options.vmm, names, rest)
     except HarnessError as error:
-        print(f"ci/mutants: {error}", file=sys.stderr)
+        print(f"{called('mutants')}: {error}", file=sys.stderr)
         return 2
     Console(width=120).print(table(kills))
     unkilled = set(map(str, kills.unkilled))

@@ -8,16 +8,15 @@ notice.
 from __future__ import annotations
 
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.checkout import ROOT
 from harness.errors import BadInput
 from harness.record.results import Function, Result, Run, Verdict, load
+from harness.run.command import words
 
 RUN_PATIENCE = 1800.0
 """Seconds for one run of the suite."""
@@ -44,12 +43,10 @@ class Kills:
 def run_suite(vmm: str, name: str | None, arguments: Sequence[str]) -> Run:
     """One run of the suite."""
     with tempfile.TemporaryDirectory(prefix="vnmq-report-") as report:
-        words = [sys.executable, "-m", "pytest", "conformance", "-q", "-n", "auto", "--vmm", vmm]
-        words += ["--report", report, *([] if name is None else ["--mutant", name]), *arguments]
+        mutant = [] if name is None else ["--mutant", name]
+        command = words(["-q", "--vmm", vmm, "--report", report, *mutant, *arguments])
         try:
-            done = subprocess.run(
-                words, cwd=ROOT, capture_output=True, text=True, timeout=RUN_PATIENCE, check=False
-            )
+            done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_PATIENCE, check=False)
         except subprocess.TimeoutExpired:
             raise BadInput(
                 f"the suite did not end within {RUN_PATIENCE:.0f} s under {name or 'no mutant'}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import jinja2
 
 from harness.errors import HarnessError, Unavailable
+from harness.program import Parser
 from harness.record.results import Run, load
 from harness.record.store import write_atomically
 from harness.register.page import cite
@@ -72,8 +72,8 @@ def _beside(results: Path) -> Path:
 
 def main(arguments: Sequence[str]) -> int:
     """Read results, write reports. Returns the exit code: 0, or 2 if it could not be done."""
-    parser = argparse.ArgumentParser(
-        prog="ci/report",
+    parser = Parser(
+        "report",
         description="Make a page of a run's results, report.html beside them, or a summary of them.",
     )
     parser.add_argument(

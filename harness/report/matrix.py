@@ -10,6 +10,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from harness.program import called
 from harness.record.results import Run, Verdict
 from harness.report.fold import Cell, Row, rows_by_requirement, rows_by_test
 
@@ -105,7 +106,9 @@ def _not_run(run: Run) -> list[RenderableType]:
         lines.append(Text(f"{run.deselected} left out by the options of this run", style="yellow"))
     for lab, number in Counter(result.lab for result in run.results if result.lab).items():
         lines.append(
-            Text(f"{number} ran in the lab ({lab}), which stays up: ci/lab down ends it", style="dim")
+            Text(
+                f"{number} ran in the lab ({lab}), which stays up: {called('lab')} down ends it", style="dim"
+            )
         )
     split = sum(result.disagreement for result in run.results)
     if split:

@@ -5,25 +5,26 @@ The exit status is what `git bisect run` wants: 0 fixed, 1 reproduced, 125 canno
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
+
+from harness.program import Parser
 
 CANNOT_TELL = 125
 KNOWN = ("8306", "8307")
 
 
-class _Parser(argparse.ArgumentParser):
+class _Parser(Parser):
     def error(self, message: str) -> NoReturn:
         """argparse would end with 2, which git bisect takes for a bad commit."""
         self.print_usage(sys.stderr)
         self.exit(CANNOT_TELL, f"{self.prog}: {message}\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     parser = _Parser(
-        prog="ci/repro",
+        "repro",
         description="Show an issue on a VMM, or that it is fixed.",
         epilog="exit status: 0 fixed, 1 reproduced, 125 cannot tell (as git bisect run wants it)",
     )

@@ -1,9 +1,15 @@
-"""The suite's options: one table, from which the command line, rerun lines and what the lab is told are derived."""
+"""The suite's options: one table, from which the command line, rerun lines and what the lab is told are derived.
+
+pytest loads this as a plugin wherever it is started, by the package's entry point: it must know the options before it
+can tell their values from the names of tests. Even so it looks for its settings before that, see `unmistakable`.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +17,7 @@ from typing import Any
 import pytest
 
 from harness.errors import BadInput
+from harness.program import called
 
 GROUP = "virtio-net multiqueue"
 
@@ -118,7 +125,7 @@ OPTIONS = (
     ),
     Option(
         "--mutant",
-        "make every VMM wrong from outside: one of those that ci/mutants lists",
+        f"make every VMM wrong from outside: one of those that {called('mutants')} lists",
         metavar="NAME",
         of_the_test=True,
     ),
@@ -150,7 +157,7 @@ OPTIONS = (
     Option(
         "--lab",
         "whether tests that cloud-hypervisor cannot run on this host's KVM are run in an emulated machine, which "
-        "ci/lab keeps: auto, as needed (default); never, they are skipped; always, all tests of cloud-hypervisor",
+        f"{called('lab')} keeps: auto, as needed (default); never, they are skipped; always, all of cloud-hypervisor",
         default="auto",
         choices=("auto", "always", "never"),
     ),
@@ -169,7 +176,7 @@ OPTIONS = (
     ),
     Option(
         "--shard",
-        "run the K-th of N shares of the suite, the others elsewhere; ci/merge puts the results together",
+        f"run the K-th of N shares of the suite, the others elsewhere; {called('merge')} puts the results together",
         metavar="K/N",
     ),
     Option(
@@ -182,11 +189,38 @@ OPTIONS = (
 )
 
 
-def declare(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
     """Make them all known to pytest."""
     group = parser.getgroup(GROUP)
     for option in OPTIONS:
         option.declare(group)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
+    """Start pytest anew if it may have taken a value for tests. Nothing is loaded, captured or said by now."""
+    given = list(early_config.invocation_params.args)
+    clear = unmistakable(given)
+    before = sys.orig_argv[: len(sys.orig_argv) - len(given)]
+    if clear != given and [*before, *given] == sys.orig_argv and given == sys.argv[1:]:
+        os.execv(sys.executable, [sys.executable, *before[1:], *clear])
+    return (yield)
+
+
+def unmistakable(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `--option=value` for each `--option value` of ours whose value is a path that exists.
+
+    pytest decides which folder and settings it is about before it loads any plugin. It takes the value of an option
+    that it does not know by then for tests, if it is a path, and looks for its settings there.
+    """
+    names = {option.name for option in OPTIONS if option.default is not False}
+    words: list[str] = []
+    for word in arguments:
+        if words and words[-1] in names and os.access(word, os.F_OK):
+            words[-1] += f"={word}"
+        else:
+            words.append(word)
+    return words
 
 
 def check(values: Namespace) -> None:

@@ -1,4 +1,4 @@
-"""The pytest plugin: options, the builds that a run crosses, and what is made of the verdicts.
+"""The pytest plugin: the builds that a run crosses, and what is made of the verdicts.
 
 It is loaded by conformance/conftest.py. Under xdist the main process prepares and reports, the workers test.
 """
@@ -26,6 +26,7 @@ from harness.host.real_backends.find import given_programs, lacking
 from harness.host.syscalls import missing
 from harness.lab.routing import reason_to_skip
 from harness.mutants import find_mutant
+from harness.program import called
 from harness.record.results import NotRun, Shard, from_dict
 from harness.record.selection import Selection
 from harness.report.matrix import matrix_text
@@ -39,7 +40,7 @@ from harness.testbed.surroundings import Surroundings
 from harness.testbed.testbed import Testbed
 from harness.vmm.base import Vmm
 
-pytest_plugins = ("harness.lab.plugin",)
+pytest_plugins = ("harness.run.options", "harness.lab.plugin")
 
 MARKERS = (
     "requirement(*ids): rows of conformance/requirements.toml that a test proves",
@@ -63,11 +64,6 @@ _left_out = pytest.StashKey[int]()
 _shard = pytest.StashKey[Shard]()
 _shown = pytest.StashKey[set[str]]()
 """Builds that hang at their start, and have been seen to."""
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare the suite's options."""
-    options.declare(parser)
 
 
 # Start and end of a run
@@ -196,8 +192,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write(matrix_text(run, color=terminalreporter.hasmarkup))
     terminalreporter.write_line(f"results: {Path(config.option.report) / 'results.json'}")
     if any(result.needs_a_look for result in run.results):
-        words = ["python", "-m", "harness.report.html", config.option.report, "-o", "report.html"]
-        terminalreporter.write_line(f"as a page: {shlex.join(words)}")
+        words = shlex.join([config.option.report, "-o", "report.html"])
+        terminalreporter.write_line(f"as a page: {called('report')} {words}")
 
 
 # Crossing tests with builds, drivers and backends

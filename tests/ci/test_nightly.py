@@ -70,7 +70,7 @@ def test_scripts_are_bash_and_take_values_from_the_environment_alone(text: str, 
 def test_what_the_scripts_start_is_there() -> None:
     words = " ".join(step["run"] for _, step in steps() if "run" in step).split()
     started = {word for word in words if word.startswith("ci/")}
-    assert started == {"ci/conformance", "ci/gate", "ci/merge", "ci/setup"}
+    assert started == {"ci/conformance", "ci/gate", "ci/merge", "ci/report", "ci/setup"}
     assert all(os.access(ROOT / word, os.X_OK) for word in started)
 
 
@@ -97,7 +97,7 @@ def test_a_build_that_nobody_named_is_said(tmp_path: Path) -> None:
 def checkout(tmp_path: Path) -> Path:
     """As much of a checkout as merging and judging takes, set up already."""
     (tmp_path / "ci").mkdir()
-    for name in ("merge", "gate"):
+    for name in ("merge", "gate", "report"):
         shutil.copy2(ROOT / "ci" / name, tmp_path / "ci")
     (tmp_path / "ci/setup").write_text("#!/bin/sh\n")
     (tmp_path / "ci/setup").chmod(0o755)

@@ -3,14 +3,23 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from harness.command_line import COMMANDS
+from harness.version import VERSION
+
 CI = Path(__file__).resolve().parents[2] / "ci"
+SCRIPTS = sorted(path for path in CI.iterdir() if path.is_file())
+OF_THE_CHECKOUT = {"test"}
+"""Those that make no sense without one."""
 
 
-@pytest.mark.parametrize(("name", "status"), [("repro", 125), ("bisect", 2), ("merge", 2), ("gate", 2)])
+@pytest.mark.parametrize(
+    ("name", "status"), [("repro", 125), ("bisect", 2), ("merge", 2), ("gate", 2), ("report", 2)]
+)
 def test_a_machine_that_is_not_set_up_is_no_verdict(tmp_path: Path, name: str, status: int) -> None:
     (tmp_path / "ci").mkdir()
     shutil.copy2(CI / name, tmp_path / "ci")
@@ -19,9 +28,32 @@ def test_a_machine_that_is_not_set_up_is_no_verdict(tmp_path: Path, name: str, s
     assert subprocess.run([tmp_path / "ci" / name], timeout=60, check=False).returncode == status
 
 
-@pytest.mark.parametrize(
-    "script", [path for path in CI.iterdir() if path.is_file()], ids=lambda path: path.name
-)
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_every_command_can_be_started_and_is_bash(script: Path) -> None:
     assert os.access(script, os.X_OK)
     assert subprocess.run(["bash", "-n", script], timeout=60, check=False).returncode == 0
+
+
+def test_every_command_is_one_of_the_installed_program_too() -> None:
+    assert {path.name for path in SCRIPTS} - OF_THE_CHECKOUT == set(COMMANDS)
+    for name, (module, _) in COMMANDS.items():
+        starts = f"-m {module.removesuffix('.__main__')} "
+        assert name == "setup" or starts in (CI / name).read_text()
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_every_command_says_its_version(tmp_path: Path, script: Path) -> None:
+    (tmp_path / "harness").symlink_to(CI.parent / "harness")
+    (tmp_path / "ci").mkdir()
+    shutil.copy2(script, tmp_path / "ci")
+    if script.name not in ("setup", "test"):  # these two say it without an environment
+        (tmp_path / "ci/setup").write_text("#!/bin/sh\n")
+        (tmp_path / "ci/setup").chmod(0o755)
+        (tmp_path / ".venv/bin").mkdir(parents=True)
+        (tmp_path / ".venv/bin/python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        (tmp_path / ".venv/bin/python").chmod(0o755)
+    elif script.name == "test":
+        shutil.copy2(CI / "setup", tmp_path / "ci")
+    command = [str(tmp_path / "ci" / script.name), "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, f"virtio-net-mq {VERSION}\n"), done.stderr

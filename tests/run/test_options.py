@@ -38,7 +38,7 @@ class Parser:
 @pytest.fixture
 def parser() -> Parser:
     made = Parser()
-    options.declare(made)  # type: ignore[arg-type]
+    options.pytest_addoption(made)  # type: ignore[arg-type]
     return made
 
 
@@ -107,3 +107,34 @@ def test_failed_test_is_repeated_with_its_options(suite: Suite) -> None:
     given = ["--firmware", str(firmware), "--trace-syscalls", "--steps", "3", "--boots", "2"]
     suite.run(*given, "--bundle", "full")
     assert shlex.split(suite.results["results"][0]["rerun"])[-len(given) :] == given
+
+
+@pytest.mark.parametrize("words", [["--report", "{folder}"], ["--firmware", "{folder}/conftest.py"]])
+def test_values_that_are_paths_are_not_taken_for_tests(
+    suite: Suite, tmp_path_factory: pytest.TempPathFactory, words: list[str]
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "conftest.py").write_text("a file")
+    inner = suite.folder / "inner"
+    inner.mkdir()
+    (suite.folder / "conftest.py").rename(inner / "conftest.py")
+    (suite.folder / "pytest.ini").write_text("[pytest]\ntestpaths = inner\n")
+    (inner / "test_it.py").write_text("def test_x(vmm): pass\ndef test_y(vmm): pass\n")
+    given = [word.format(folder=elsewhere, build=suite.build) for word in words]
+    ran = suite.run("-k", "x", "--collect-only", "-q", *given)
+    assert "inner/test_it.py::test_x[alpha]" in ran.out, ran
+    assert ran.code == 0
+
+
+def test_only_values_that_exist_are_joined_to_their_options(tmp_path: Path) -> None:
+    given = [
+        "-k",
+        str(tmp_path),
+        "--report",
+        str(tmp_path),
+        "--vmm",
+        "a=/x",
+        "--trace-syscalls",
+        str(tmp_path),
+    ]
+    assert options.unmistakable(given) == [*given[:2], f"--report={tmp_path}", *given[4:]]
