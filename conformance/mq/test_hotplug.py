@@ -1,4 +1,4 @@
-"""A NIC that is plugged in while the VM runs obeys the same contract."""
+"""A NIC that is plugged in while the VM runs obeys the same contract, also with a tap handed over as descriptors."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from harness.register.mark import requirement
 from harness.testbed.nic import Nic, ProbeNic
 from harness.testbed.testbed import NicPlan, Testbed
 
-pytestmark = pytest.mark.backends("tap", "vhost-user")
+pytestmark = pytest.mark.backends("tap", "tap-fd", "vhost-user")
 
 
 @pytest.fixture

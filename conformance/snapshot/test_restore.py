@@ -72,6 +72,20 @@ def test_same_snapshot_restores_twice(testbed: Testbed, nic: ProbeNic, pairs: in
     assert nic.receive(flows(64)).pairs == set(range(pairs))
 
 
+@pytest.mark.parametrize(("first", "second"), [(2, 4), (4, 1)], ids=["more-later", "fewer-later"])
+@requirement("NET-SNAP-01", "NET-API-04")
+def test_two_snapshots_of_one_life(testbed: Testbed, nic: ProbeNic, first: int, second: int) -> None:
+    """Saved at one count and, going on, at another: each snapshot has its own."""
+    saved = []
+    for pairs in (first, second):
+        assert nic.set_pairs(pairs)
+        saved.append((save(testbed, nic), pairs))
+        nic.vm.resume()
+    for snapshot, pairs in saved:
+        restore(testbed, nic, snapshot)
+        check(nic, pairs)
+
+
 @pytest.mark.parametrize("pairs", [2, 3, 4])
 @requirement("NET-SNAP-01", "NET-SNAP-02")
 def test_restored_count_is_used_once(testbed: Testbed, nic: ProbeNic, pairs: int) -> None:

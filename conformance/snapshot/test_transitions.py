@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from harness.lifecycle import PLUGGED_AGAIN, TRANSITIONS, Transition, check, check_count
+from harness.lifecycle import PLUGGED_AGAIN, TRANSITIONS, Transition, check, check_count, each_of
 from harness.register.mark import requirement
 from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import NicPlan, Testbed
@@ -13,16 +13,7 @@ from harness.testbed.testbed import NicPlan, Testbed
 pytestmark = pytest.mark.backends("tap", "vhost-user")
 
 
-def _marks(step: Transition) -> list[pytest.MarkDecorator]:
-    marks = [pytest.mark.needs(step.need)] if step.need else []
-    if step.only_on:
-        marks.append(pytest.mark.only_on(step.only_on, reason=f"only {step.only_on} knows {step.name}"))
-    return marks
-
-
-each_transition = pytest.mark.parametrize(
-    "transition", [pytest.param(step, id=step.name, marks=_marks(step)) for step in TRANSITIONS]
-)
+each_transition = each_of(TRANSITIONS)
 HERE = [step for step in TRANSITIONS if step.need is None]
 """Transitions that need nothing of the host."""
 
@@ -61,6 +52,7 @@ def test_reset_after_a_transition(testbed: Testbed, nic: ProbeNic, transition: T
     check(nic, 4)
 
 
+@pytest.mark.backends("tap", "tap-fd", "vhost-user")
 @pytest.mark.parametrize("pairs", [1, 2, 4])
 @requirement("NET-HOST-04", "NET-MQ-03")
 def test_count_after_being_plugged_again(testbed: Testbed, nic: ProbeNic, pairs: int) -> None:

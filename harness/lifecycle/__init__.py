@@ -1,6 +1,7 @@
 """What happens in a device's life: resets, pauses, snapshots, migrations, and what each does to the count."""
 
 from harness.lifecycle.checks import check, check_all_active, check_refusal, check_safe
+from harness.lifecycle.crossing import each_of
 from harness.lifecycle.damage import DAMAGES, NUMBERS, OTHERS, Damage
 from harness.lifecycle.migration import CutLine, destination, migrate
 from harness.lifecycle.records import count_fields, rewrite_count
@@ -17,13 +18,21 @@ from harness.lifecycle.saving import (
     snapshot_folders,
 )
 from harness.lifecycle.stored import legacy_form
-from harness.lifecycle.transitions import PLUGGED_AGAIN, TRANSITIONS, Effect, Transition, check_count
+from harness.lifecycle.transitions import (
+    PLUGGED_AGAIN,
+    SAME_GUEST,
+    TRANSITIONS,
+    Effect,
+    Transition,
+    check_count,
+)
 
 __all__ = [
     "DAMAGES",
     "NUMBERS",
     "OTHERS",
     "PLUGGED_AGAIN",
+    "SAME_GUEST",
     "TRANSITIONS",
     "CutLine",
     "Damage",
@@ -38,6 +47,7 @@ __all__ = [
     "check_safe",
     "count_fields",
     "destination",
+    "each_of",
     "legacy_form",
     "migrate",
     "require_room",

@@ -7,11 +7,12 @@ sends no VQ_PAIRS_SET; a guest that is carried over sends nothing at all.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from harness.guest.probe.bus import port_out
 from harness.guest.probe.ejection import eject
+from harness.host.tap import HandedTap
 from harness.lifecycle.checks import check, check_all_active
 from harness.lifecycle.guest import monitor_of, neighbours, unmap
 from harness.lifecycle.migration import migrate, migration_hindrance
@@ -147,6 +148,10 @@ def plug_again(bed: Testbed, nic: ProbeNic) -> None:
     eject(driver.net.bus)
     nic.vm.await_removal(nic.config.id)
     bed.journal.add("vmm", "the NIC was removed")
+    if isinstance(
+        nic.backend, HandedTap
+    ):  # its queues are as the VMM left them: nobody hands such descriptors over
+        nic.config = replace(nic.config, attachment=nic.backend.renew())
     nic.vm.add_nic(nic.config)
     driver.rebind(driver.net.bus)
     nic.start()
@@ -172,6 +177,9 @@ TRANSITIONS = (
     Transition("live-migration", Effect.KEEPS, migrate, need="snapshot", hindrance=migration_hindrance),
 )
 """The transitions of a NIC that the VM has from its start on."""
+
+SAME_GUEST = tuple(step for step in TRANSITIONS if step.effect is Effect.KEEPS)
+"""Those through which the guest goes on as if nothing had happened."""
 
 PLUGGED_AGAIN = Transition("removal-and-hot-plug", Effect.ONE, plug_again)
 """For a NIC that was plugged in: VMMs do not let go of every NIC that was there from the start."""

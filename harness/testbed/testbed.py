@@ -35,11 +35,11 @@ _Backend = TypeVar("_Backend", bound=NetworkBackend)
 
 @dataclass(frozen=True)
 class NicPlan:
-    """A NIC to build: configured pairs, what its driver negotiates, and how many pairs it sets up (None: all)."""
+    """A NIC to build: configured pairs, what its driver negotiates, and the virtqueues it sets up (None: all)."""
 
     pairs: int = 4
     features: Feature = MULTIQUEUE
-    set_up: int | None = None
+    queues: frozenset[int] | None = None
     queue_size: int = 256
 
 
@@ -218,7 +218,7 @@ class Testbed:
                 monitor, configs[i].mac, share=i, shares=len(plans) + 1, device=self.surroundings.device
             )
             net.narrate = self._narrate
-            driver = ProbeDriver(net, plan.features, pairs=plan.set_up)
+            driver = ProbeDriver(net, plan.features, queues=plan.queues)
             nics.append(Nic(vm, configs[i], driver, backends[i], self.journal))
         self.probe_driven += nics
         return nics
@@ -235,13 +235,15 @@ class Testbed:
             vm.check_alive("it was awaited on its network backend")
             raise
 
-    def plug(self, beside: ProbeNic[_Backend], plan: NicPlan) -> ProbeNic[_Backend]:
-        """Hot plug a NIC into the VM of a probe NIC, on a network backend of the same kind.
+    def plug(
+        self, beside: ProbeNic[_Backend], plan: NicPlan, backend: _Backend | None = None
+    ) -> ProbeNic[_Backend]:
+        """Hot plug a NIC into the VM of a probe NIC, on this network backend or a fresh one of the same kind.
 
         Its driver is bound and not started.
         """
         number = len(self.nics)
-        backend = self.sibling(beside.backend, plan.pairs)
+        backend = backend or self.sibling(beside.backend, plan.pairs)
         config = self.nic_config(plan, number, backend)
         beside.vm.add_nic(config)
         self._adopt(backend, beside.vm)
@@ -253,7 +255,8 @@ class Testbed:
             device=self.surroundings.device,
         )
         net.narrate = self._narrate
-        nic = Nic(beside.vm, config, ProbeDriver(net, plan.features), backend, self.journal)
+        driver = ProbeDriver(net, plan.features, queues=plan.queues)
+        nic = Nic(beside.vm, config, driver, backend, self.journal)
         self.probe_driven.append(nic)
         return nic
 

@@ -5,6 +5,7 @@ Its own seccomp filter is always on: a forbidden system call is one of the defec
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import socket
@@ -240,11 +241,31 @@ class CloudHypervisorVm(Vm):
             case VhostUserSocket(path, server):
                 mode = "Server" if server else "Client"
                 body |= {"vhost_user": True, "vhost_socket": str(path), "vhost_mode": mode}
-            case TapByFds():
-                raise VmmError(
-                    f"{self.vmm.name}: hot plugging a tap by descriptors is not supported by this driver"
-                )
+            case TapByFds(fds):
+                self._add_nic_by_descriptors(body, fds)
+                return
         self.call("PUT", "vm.add-net", body)
+
+    def _add_nic_by_descriptors(self, body: dict[str, Any], fds: Sequence[int]) -> None:
+        """The request with the descriptors beside it (SCM_RIGHTS): what the body says of them is ignored."""
+        content = json.dumps(body).encode()
+        head = f"PUT /api/v1/vm.add-net HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(content)}\r\n"
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(CALL_PATIENCE * PACE)
+            try:
+                connection.connect(str(self._files.api))
+                socket.send_fds(
+                    connection, [f"{head}Content-Type: application/json\r\n\r\n".encode() + content], fds
+                )
+                answer = http.client.HTTPResponse(connection, method="PUT")
+                answer.begin()
+                text = answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                self._settle()
+                self.check_alive("answering vm.add-net")
+                raise VmmError(f"{self.vmm.name} answered rubbish to vm.add-net: {error!r}") from error
+        if answer.status >= http.client.BAD_REQUEST:
+            self._refused("vm.add-net", httpx.Response(answer.status, content=text))
 
     def remove_nic(self, nic_id: str) -> None:
         self.call("PUT", "vm.remove-device", {"id": nic_id})

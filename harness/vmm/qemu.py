@@ -160,16 +160,24 @@ class QemuVm(Vm):
         self.call("system_reset")
 
     def add_nic(self, nic: NicConfig) -> None:
+        backend = netdev_options(nic)
         match nic.attachment:
             case VhostUserSocket(path, server):
                 address = {"type": "unix", "data": {"path": str(path)}}
                 how = {"server": True, "wait": False} if server else {"server": False, "reconnect": 1}
                 socket_options = {"type": "socket", "data": {"addr": address, **how}}
                 self.call("chardev-add", id=f"{nic.id}-socket", backend=socket_options)
-            case TapByFds():
-                self.vmm.require(False, "taps by descriptors cannot be hot plugged")
-        self.call("netdev_add", **netdev_options(nic))
+            case TapByFds(fds):
+                backend["fds"] = ":".join(map(self._hand_over, fds))
+        self.call("netdev_add", **backend)
         self.call("device_add", **{**device_options(nic), "bus": "port0"})
+
+    def _hand_over(self, fd: int) -> str:
+        """Give the process a descriptor; the name that it has there."""
+        name = f"handed{fd}"
+        self._client.send_fd_scm(fd)
+        self.call("getfd", fdname=name)
+        return name
 
     def remove_nic(self, nic_id: str) -> None:
         self.call("device_del", id=nic_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from harness.deadline import PACE
 from harness.errors import GuestError
@@ -25,14 +25,19 @@ FIRST = 2.0
 
 
 class ProbeDriver:
-    """Drives one NIC with features and rings of the test's choice; `net` is the driver below, for raw access."""
+    """Drives one NIC with features and rings of the test's choice; `net` is the driver below, for raw access.
+
+    It sets up exactly these virtqueues at each start (None: all that the device has under these features).
+    """
 
     name = "probe"
 
-    def __init__(self, net: VirtioNet, features: Feature = MULTIQUEUE, *, pairs: int | None = None) -> None:
+    def __init__(
+        self, net: VirtioNet, features: Feature = MULTIQUEUE, *, queues: Collection[int] | None = None
+    ) -> None:
         self.net = net
         self.features = features
-        self._pairs = pairs
+        self.queues = queues
 
     def rebind(self, bus: Bus) -> None:
         """The machine was reset: another driver, of the same kind, takes over; it is not started yet."""
@@ -44,7 +49,7 @@ class ProbeDriver:
 
     def start(self) -> None:
         """Start the device as this driver does, all receive rings filled. Raises GuestError if it does not start."""
-        status = self.net.start(self.features, pairs=self._pairs)
+        status = self.net.start(self.features, queues=self.queues)
         if not status & Status.DRIVER_OK or status & (Status.NEEDS_RESET | Status.FAILED):
             raise GuestError(f"the device did not start with {self.features!r}: its status is {status!r}")
 

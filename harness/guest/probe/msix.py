@@ -7,14 +7,23 @@ A function must record a masked vector's interrupt in its pending bit array (PCI
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from harness.errors import GuestError
+from harness.deadline import wait_until
+from harness.errors import GuestError, Owner
 from harness.guest.probe import pci
 from harness.guest.probe.bus import map_registers, read, write
 from harness.guest.probe.device import Common, VirtioDevice
+from harness.guest.probe.features import MULTIQUEUE, Feature
 
+if TYPE_CHECKING:
+    from harness.guest.probe.net import VirtioNet
+
+CONFIG_VECTOR = 0
+SENT_WITHIN = 1.0
+"""Seconds in which a device sends the interrupt for a buffer that it used."""
 ENTRY = 16
 VECTOR_CONTROL = 12
 MASKED = 1
@@ -80,6 +89,38 @@ class PendingVectors:
         words = self._device.bus.run([read(8, self._pending + 8 * i) for i in range(-(-self.count // 64))])
         bits = sum(word << 64 * i for i, word in enumerate(words))
         return {vector for vector in range(self.count) if bits >> vector & 1}
+
+
+class QueueVectors(PendingVectors):
+    """As its base, with vector 0 for configuration changes and one for each of these virtqueues: `of_queue`."""
+
+    def __init__(self, device: VirtioDevice, queues: Iterable[int]) -> None:
+        super().__init__(device)
+        self.of_queue = {queue: number for number, queue in enumerate(queues, CONFIG_VECTOR + 1)}
+        if self.map_queues(self.of_queue) != self.of_queue or self.map_config(CONFIG_VECTOR) != CONFIG_VECTOR:
+            raise GuestError("the device did not take a vector for each of its queues")
+
+    def await_pending(self, wanted: Collection[int]) -> None:
+        """Wait until these vectors are due, whatever others are. Raises DeadlineExceeded that names those that are."""
+        wait_until(
+            f"the interrupts of vectors {sorted(wanted)}",
+            lambda: self.pending() >= set(wanted),
+            owed_by=Owner.VMM,
+            within=SENT_WITHIN,
+            last=lambda: f"due are vectors {sorted(self.pending())}; by queue they are {self.of_queue}",
+        )
+
+
+def start_with_vectors(
+    net: VirtioNet, features: Feature = MULTIQUEUE, queues: Collection[int] | None = None
+) -> QueueVectors:
+    """Start the driver with a masked vector of its own for each virtqueue, and interrupts wanted from all of them."""
+    net.prepare(features, queues=queues)
+    vectors = QueueVectors(net.device, net.queues)
+    for queue in net.queues.values():
+        queue.want_interrupts()
+    net.set_driver_ok()
+    return vectors
 
 
 def give_each_queue_a_vector(device: VirtioDevice, queues: Iterable[int]) -> None:

@@ -7,7 +7,7 @@ receive ring are put back.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, ItemsView, Mapping, Sequence
+from collections.abc import Callable, Collection, ItemsView, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
@@ -194,11 +194,12 @@ class VirtioNet:
         features: Feature = MULTIQUEUE,
         *,
         pairs: int | None = None,
+        queues: Collection[int] | None = None,
         ring: int = RING,
         extra_queues: Sequence[int] = (),
     ) -> Status:
         """`prepare`, and `set_driver_ok` if the device took the features; the status then. Sends no VQ_PAIRS_SET."""
-        status = self.prepare(features, pairs=pairs, ring=ring, extra_queues=extra_queues)
+        status = self.prepare(features, pairs=pairs, queues=queues, ring=ring, extra_queues=extra_queues)
         return self.set_driver_ok() if status & Status.FEATURES_OK else status
 
     def prepare(
@@ -206,14 +207,16 @@ class VirtioNet:
         features: Feature = MULTIQUEUE,
         *,
         pairs: int | None = None,
+        queues: Collection[int] | None = None,
         ring: int = RING,
         extra_queues: Sequence[int] = (),
     ) -> Status:
         """Reset, negotiate exactly `features`, set up queues; everything but DRIVER_OK. The status then.
 
-        `pairs` pairs are set up (None: as many as the device has under these features), rings of `ring` entries,
-        and those `extra_queues` that the device has. Every receive ring is full of buffers, so that a frame
-        which the device places on a pair that nobody activated is seen, not dropped.
+        `pairs` pairs are set up (None: as many as the device has under these features) and the control queue, or
+        exactly these `queues`; rings of `ring` entries, and those `extra_queues` that the device has. Every receive
+        ring is full of buffers, so that a frame which the device places on a pair that nobody activated is seen,
+        not dropped.
         Stops at FEATURES_OK if the device does not take the features.
         """
         self.reset()
@@ -228,6 +231,8 @@ class VirtioNet:
         wanted = [*range(2 * (most if pairs is None else pairs)), *extra_queues]
         if Feature.CTRL_VQ in features:
             wanted.append(self.control_index)
+        if queues is not None:
+            wanted = sorted(queues)
         for index, fact in zip(wanted, self.device.queue_facts(wanted), strict=True):
             if fact.size:
                 self.queues[index] = Virtqueue(self._arena, index, min(ring, fact.size))

@@ -1,0 +1,142 @@
+"""The VMM's API called a second time, or when there is nothing to do: an answer in words, and all goes on.
+
+Tools that manage VMs time out and try again. Whether the second call succeeds or is refused is the VMM's choice; a
+crash, a silent API or a NIC that no longer works is not.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+import pytest
+
+from harness.errors import VmmError
+from harness.guest.probe.ejection import eject
+from harness.lifecycle import PLUGGED_AGAIN, check
+from harness.register.mark import requirement
+from harness.testbed.nic import Nic, ProbeNic
+from harness.testbed.testbed import NicPlan, Testbed
+from harness.vmm.cloud_hypervisor import CloudHypervisorVm
+
+pytestmark = pytest.mark.backends("tap", "vhost-user")
+
+ALL = 4
+
+
+def once(call: Callable[[], object]) -> None:
+    """Make a call that may be refused: what the refusal says is the VMM's choice, that it lives is not."""
+    with suppress(VmmError):
+        call()
+
+
+class Again(NamedTuple):
+    """A call that works, the same when it is out of place, and what must come last for the VM to run again."""
+
+    first: Callable[[Nic], object]
+    again: Callable[[Nic], object]
+    at_last: Callable[[Nic], object] = lambda nic: None
+    state: str = "running"
+    """Of the VM after the second call."""
+
+
+AGAIN = {
+    "pause": Again(
+        lambda nic: nic.vm.pause(), lambda nic: nic.vm.pause(), lambda nic: nic.vm.resume(), "paused"
+    ),
+    "resume": Again(lambda nic: nic.vm.pause(), lambda nic: nic.vm.resume()),
+    "resume-what-runs": Again(lambda nic: nic.vm.state(), lambda nic: nic.vm.resume()),
+    "plug-the-same-id": Again(lambda nic: nic.vm.state(), lambda nic: nic.vm.add_nic(nic.config)),
+    "remove-an-unknown-id": Again(lambda nic: nic.vm.state(), lambda nic: nic.vm.remove_nic("nobody")),
+}
+OF_CLOUD_HYPERVISOR: dict[str, tuple[str, dict[str, object] | None]] = {
+    "boot-what-runs": ("vm.boot", None),
+    "create-what-is-there": ("vm.create", {"payload": {"kernel": "/nonexistent"}}),
+    "snapshot-what-runs": ("vm.snapshot", {"destination_url": "file:///nonexistent"}),
+    "resize-to-more-than-it-may-have": ("vm.resize", {"desired_vcpus": 255}),
+    "add-a-device-that-is-not-there": ("vm.add-device", {"path": "/nonexistent"}),
+}
+"""Requests that have no place while a VM runs."""
+
+
+@pytest.mark.parametrize("request_", OF_CLOUD_HYPERVISOR.values(), ids=OF_CLOUD_HYPERVISOR)
+@pytest.mark.only_on("cloud-hypervisor", reason="these are requests of cloud-hypervisor's API")
+@requirement("NET-API-01")
+def test_request_out_of_place_is_refused(nic: Nic, request_: tuple[str, dict[str, object] | None]) -> None:
+    """Refused in words, and again; the API answers, the VM runs, and the NIC works on."""
+    assert isinstance(nic.vm, CloudHypervisorVm)
+    assert nic.set_pairs(ALL)
+    for _ in range(2):
+        with pytest.raises(VmmError):
+            nic.vm.call("PUT", *request_)
+        assert nic.vm.state() == "running"
+    check(nic, ALL)
+
+
+@pytest.mark.parametrize("call", AGAIN.values(), ids=AGAIN)
+@requirement("NET-API-01")
+def test_call_out_of_place_is_answered(nic: Nic, call: Again) -> None:
+    """Made twice more than once works: the API answers, the state is what it was, and the NIC works on."""
+    assert nic.set_pairs(ALL)
+    held = nic.host().total
+    call.first(nic)
+    for _ in range(2):
+        once(lambda: call.again(nic))
+        assert nic.vm.state() == call.state
+    call.at_last(nic)
+    assert nic.host().total == held
+    check(nic, ALL)
+
+
+@pytest.fixture
+def plugged(testbed: Testbed, nic: ProbeNic) -> ProbeNic:
+    """A second NIC of four pairs, plugged in beside a running one, its driver started."""
+    fresh = testbed.plug(nic, NicPlan())
+    fresh.start()
+    return fresh
+
+
+@pytest.mark.backends("tap", "tap-fd", "vhost-user")
+@requirement("NET-API-02", "NET-HOST-04")
+def test_removed_again_before_the_guest_ejects_it(testbed: Testbed, nic: ProbeNic, plugged: ProbeNic) -> None:
+    """Until then it works, and so does the other; then it goes, and its id and place are free again."""
+    for _ in range(3):
+        once(lambda: plugged.vm.remove_nic(plugged.config.id))
+        assert nic.vm.state() == "running"
+    for each in (nic, plugged):
+        assert each.set_pairs(ALL)
+        check(each, ALL)
+    PLUGGED_AGAIN.run(testbed, plugged)
+    assert plugged.set_pairs(ALL)
+    check(plugged, ALL)
+
+
+@requirement("NET-API-02", "NET-HOST-04")
+def test_plugged_again_before_the_guest_ejects_it(testbed: Testbed, nic: ProbeNic, plugged: ProbeNic) -> None:
+    """The id is still taken: refused, and the removal goes its way; then the id is free."""
+    nic.vm.remove_nic(plugged.config.id)
+    with pytest.raises(VmmError):
+        nic.vm.add_nic(plugged.config)
+    assert nic.set_pairs(ALL)
+    check(nic, ALL)
+    plugged.driver.net.reset()
+    eject(plugged.driver.net.bus)
+    nic.vm.await_removal(plugged.config.id)
+    again = testbed.plug(nic, NicPlan())
+    again.start()
+    assert again.set_pairs(ALL)
+    check(again, ALL)
+
+
+@pytest.mark.parametrize("pairs", [1, ALL], ids=["one-pair-on-a-tap-of-many", "four-pairs-on-a-tap-of-one"])
+@pytest.mark.backends("tap")
+@requirement("NET-API-03", "NET-HOST-02")
+def test_tap_of_the_wrong_kind_is_refused_or_works(testbed: Testbed, nic: ProbeNic, pairs: int) -> None:
+    """Plugged in while the VM runs: refused in words, or a NIC that works; the one beside it works on."""
+    wrong = testbed.tap(ALL if pairs == 1 else 1)
+    with suppress(VmmError):
+        fresh = testbed.plug(nic, NicPlan(pairs), wrong)
+        fresh.start()
+        check(fresh, 1)
+    assert nic.vm.state() == "running"
+    assert nic.set_pairs(ALL)
+    check(nic, ALL)
