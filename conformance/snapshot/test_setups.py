@@ -64,7 +64,9 @@ each_served = pytest.mark.parametrize("setup", SERVED.values(), ids=SERVED)
 
 
 @pytest.fixture
-def nic(testbed: Testbed, backend: str, setup: Setup, request: pytest.FixtureRequest) -> ProbeNic:
+def nic(
+    testbed: Testbed, driver: str, backend: str, setup: Setup, request: pytest.FixtureRequest
+) -> ProbeNic:
     """A NIC of four pairs whose driver set up so much. Skips a transition that it cannot be taken through."""
     plan = NicPlan(PAIRS, setup.features, setup.queues)
     (nic,) = testbed.probe_nics([plan], lambda pairs: testbed.backend(backend, pairs))
