@@ -65,3 +65,8 @@ class VmmDied(VmmError):
         super().__init__(text)
         self.code = code
         self.output = output
+
+
+def unforeseen(what: str, error: BaseException) -> str:
+    """The sentence for an error that nobody raised on purpose: `what` failed over it."""
+    return f"{what} ({type(error).__name__}: {error}): this is a fault of the suite, please report it"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from harness.errors import Unavailable
+from harness.errors import Unavailable, unforeseen
 from harness.host import refusal, tun
 from harness.host.refusal import Refused
 
@@ -98,10 +98,8 @@ def _outcome(attempt: Callable[[], None]) -> Refused | None:
         except Refused as error:
             os.write(writing, pickle.dumps(error))
         except BaseException as error:  # whatever it is, it must not go on as a second copy of this process
-            os.write(
-                writing,
-                pickle.dumps(Refused(f"{type(error).__name__}: {error}", "this is a fault of the suite")),
-            )
+            why = unforeseen("no network namespace was entered", error)
+            os.write(writing, pickle.dumps(Refused(*why.rsplit(": ", 1))))
         finally:
             os._exit(0)
     os.close(writing)

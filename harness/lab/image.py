@@ -1,4 +1,4 @@
-"""What the lab boots: a stock Debian kernel and a small initramfs, made once and taken from the cache afterwards."""
+"""What the lab boots: the distribution's kernel and a small initramfs, made once and then taken from the cache."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.cache import cache_root, cached
 from harness.checkout import IMAGES
 from harness.errors import DeadlineExceeded, Unavailable
-from harness.guest.linux import cpio, modules, packages
+from harness.guest.linux import cpio, kernel_packages, modules, packages
 
 FOLDER = IMAGES / "lab"
 ROOM_MIB = 700
@@ -21,7 +21,7 @@ ROOM_MIB = 700
 class Recipe:
     """What the image is made of. `digest_input` is every byte that it depends on, but for the packages."""
 
-    kernel: str
+    kernel: tuple[str, ...]
     modules: tuple[str, ...]
     busybox: str
     busybox_file: str
@@ -42,7 +42,7 @@ def load(folder: Path = FOLDER) -> Recipe:
     source, init = ((folder / name).read_bytes() for name in ("recipe.toml", "init"))
     table = tomllib.loads(source.decode())
     return Recipe(
-        kernel=table["kernel"]["package"],
+        kernel=tuple(table["kernel"]["packages"]),
         modules=tuple(table["kernel"]["modules"]),
         busybox=table["busybox"]["package"],
         busybox_file=table["busybox"]["file"],
@@ -71,16 +71,15 @@ def lab_image() -> LabImage:
 
 def _build(recipe: Recipe, target: Path) -> None:
     _check_room()
-    names = [packages.dependency(recipe.kernel, "linux-image-"), recipe.busybox]
-    kernel, busybox = found = packages.resolve(names)
-    fetched = packages.fetch("lab-packages", found)
-    root = packages.unpack(kernel, fetched, target.parent)
-    (tree,) = (root / "lib/modules").iterdir()
-    (image,) = (root / "boot").glob("vmlinuz-*")
-    program = packages.unpack(busybox, fetched, target.parent) / recipe.busybox_file
+    *found, busybox = everything = packages.resolve([*kernel_packages.names(recipe.kernel), recipe.busybox])
+    fetched = packages.fetch("lab-packages", everything)
+    kernel = kernel_packages.unpack(found, fetched, target.parent)
+    program = packages.find(
+        packages.unpack(busybox, fetched, target.with_name("busybox")), recipe.busybox_file
+    )
     target.mkdir()
-    image.rename(target / "vmlinuz")
-    (target / "initramfs").write_bytes(_assemble(recipe, tree, program))
+    kernel.image.rename(target / "vmlinuz")
+    (target / "initramfs").write_bytes(_assemble(recipe, kernel.modules, program))
 
 
 def _check_room() -> None:

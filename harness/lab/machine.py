@@ -26,7 +26,7 @@ SLOWNESS = 8
 
 PROCESSOR = "max,la57=off,avx=off,avx2=off"
 """SVM, and nothing that costs more to emulate than it saves: without AVX, Python starts twice as fast."""
-KERNEL_OPTIONS = "console=ttyS0 quiet panic=-1 mitigations=off nowatchdog maxcpus=1"
+KERNEL_OPTIONS = "console=ttyS0 quiet panic=-1 mitigations=off nowatchdog maxcpus=1 no_timer_check"
 """One CPU until init: NOHZ has begun by then. It patches the kernel's code (idle_vm.py says what may follow)."""
 
 

@@ -11,12 +11,12 @@ import platform
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from harness.cache import cache_root
 from harness.deadline import Deadline
-from harness.errors import DeadlineExceeded, HarnessError
+from harness.errors import DeadlineExceeded, HarnessError, unforeseen
 from harness.guest.linux.image import stock_kernel
 from harness.guest.probe.image import build_image
 from harness.guest.probe.monitor import Monitor
@@ -44,6 +44,7 @@ class Answer:
 
     `vmm_fails`: the host could, and the VMM does not. Then its tests are not skipped: they run, and show it.
     `late`: it did not say so, a deadline did. `way_out` is what a skip names, where `detail` does not.
+    `lasting`: it will be the same the next time.
     """
 
     works: bool
@@ -51,6 +52,7 @@ class Answer:
     vmm_fails: bool = False
     late: bool = False
     way_out: str = FULL_KVM
+    lasting: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True)
@@ -128,15 +130,14 @@ def _probe(vmm: Vmm, scratch: Callable[[], Path]) -> tuple[Capabilities, bool]:
     probe_guest = _try(lambda: _answers(vmm, scratch()))
     if not probe_guest.works:  # it is made to run wherever anything runs
         return Capabilities(*[replace(probe_guest, vmm_fails=True)] * 3), False
-    lasting = True
     try:
         kernel = stock_kernel()
-    except HarnessError as error:
-        linux_guest, lasting = Answer(False, f"not tried: {str(error).splitlines()[0]}"), False
+    except Exception as error:
+        linux_guest = Answer(False, f"not tried: {_in_words(error)}", lasting=False)
     else:
         linux_guest = _try(lambda: _boots_linux(vmm, scratch(), kernel))
     snapshot = _try(lambda: _saves(vmm, scratch()))
-    return Capabilities(probe_guest, linux_guest, snapshot), lasting
+    return Capabilities(probe_guest, linux_guest, snapshot), linux_guest.lasting and snapshot.lasting
 
 
 def shorten(text: str, limit: int = 160) -> str:
@@ -148,10 +149,15 @@ def _try(attempt: Callable[[], None]) -> Answer:
     begin = time.monotonic()
     try:
         attempt()
-    except HarnessError as error:
-        late = isinstance(error, DeadlineExceeded)
-        return Answer(False, shorten(str(error).splitlines()[0]), late=late)
+    except Exception as error:  # whatever it is, it is a reason for skips, and not the end of the run
+        late, foreseen = isinstance(error, DeadlineExceeded), isinstance(error, HarnessError)
+        return Answer(False, shorten(_in_words(error)), late=late, lasting=foreseen)
     return Answer(True, f"{time.monotonic() - begin:.2f} s")
+
+
+def _in_words(error: Exception) -> str:
+    said = str(error) if isinstance(error, HarnessError) else unforeseen("the attempt failed", error)
+    return said.splitlines()[0]
 
 
 def _greeted(vm: Vm) -> None:
@@ -172,7 +178,7 @@ def _boots_linux(vmm: Vmm, folder: Path, kernel: Path) -> None:
     """A stock kernel gets as far as its first line."""
     config = VmConfig(
         kernel,
-        cmdline="earlyprintk=ttyS0 console=ttyS0 panic=-1",
+        cmdline="earlyprintk=ttyS0 console=ttyS0 panic=-1 no_timer_check",
         memory_mib=LINUX_MEMORY_MIB,
     )
     with vmm.launch(config, Launch(folder)) as vm:

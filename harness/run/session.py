@@ -12,7 +12,7 @@ from random import Random
 
 import pytest
 
-from harness.errors import BadInput, DeadlineExceeded, Unavailable
+from harness.errors import BadInput, DeadlineExceeded, Unavailable, unforeseen
 from harness.guest.linux.image import LinuxImage, linux_image
 from harness.host import tun
 from harness.run.capability import NEEDS_KVM, Capabilities, capabilities
@@ -101,6 +101,10 @@ def prepare(
         return replace(session, linux=linux_image(kernel, initramfs))
     except (Unavailable, DeadlineExceeded) as error:
         return replace(session, no_linux=str(error))
+    except BadInput:
+        raise
+    except Exception as error:  # a distribution that packs its kernel in yet another way must not end the run
+        return replace(session, no_linux=unforeseen("the Linux guest's image cannot be made", error))
 
 
 def _older(asked: Sequence[str], beside: Sequence[Vmm]) -> tuple[Vmm, ...]:

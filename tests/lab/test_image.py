@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from harness.errors import DeadlineExceeded, HarnessError, Unavailable
-from harness.guest.linux import packages
+from harness.errors import DeadlineExceeded, HarnessError, Owner, Unavailable
+from harness.guest.linux import kernel_packages, packages
 from harness.guest.linux.packages import Package
 from harness.lab import image
 from harness.lab.image import FOLDER, lab_image, load
@@ -30,14 +31,21 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / BUSYBOX.name / "bin").mkdir(parents=True)
     (tmp_path / BUSYBOX.name / "bin/busybox").write_bytes(b"busybox")
     monkeypatch.setenv("XDG_CACHE_HOME", os.fspath(tmp_path / "cache"))
-    monkeypatch.setattr(packages, "dependency", lambda *_: KERNEL.name)
+    monkeypatch.setattr(kernel_packages, "names", lambda _: [KERNEL.name])
     monkeypatch.setattr(packages, "resolve", lambda _: [KERNEL, BUSYBOX])
     monkeypatch.setattr(packages, "fetch", lambda *_: tmp_path)
-    monkeypatch.setattr(packages, "unpack", lambda package, *_: tmp_path / package.name)
+    monkeypatch.setattr(packages, "unpack", unpack)
     return tmp_path
 
 
-def test_image_holds_what_the_recipe_names(mirror: Path) -> None:
+def unpack(package: Package, mirror: Path, root: Path) -> Path:
+    return Path(shutil.copytree(mirror / package.name, root, dirs_exist_ok=True))
+
+
+@pytest.mark.parametrize("place", ["bin", "usr/bin"])
+def test_image_holds_what_the_recipe_names(mirror: Path, place: str) -> None:
+    (mirror / BUSYBOX.name / "usr").mkdir()
+    (mirror / BUSYBOX.name / "bin").rename(mirror / BUSYBOX.name / place)
     made = lab_image()
     content = made.initramfs.read_bytes()
     assert made.kernel.read_bytes() == b"kernel"
@@ -54,15 +62,20 @@ def test_kernel_without_a_module_that_the_lab_needs_is_told(mirror: Path) -> Non
     assert not list((mirror / "cache").rglob("vmlinuz"))
 
 
-@pytest.mark.parametrize("error", [Unavailable, DeadlineExceeded])
+UNREACHABLE = f"no answer: check the mirror, {packages.OWN_IMAGE}"
+
+
+@pytest.mark.parametrize(
+    "error", [Unavailable(UNREACHABLE), DeadlineExceeded(UNREACHABLE, Owner.HOST)], ids=["refused", "late"]
+)
 def test_mirror_out_of_reach_is_told_without_options_that_the_lab_does_not_have(
-    mirror: Path, monkeypatch: pytest.MonkeyPatch, error: type[HarnessError]
+    mirror: Path, monkeypatch: pytest.MonkeyPatch, error: HarnessError
 ) -> None:
     def unreachable(*_: object) -> Path:
-        raise error(f"no answer: check the mirror, {packages.OWN_IMAGE}")
+        raise error
 
     monkeypatch.setattr(packages, "fetch", unreachable)
-    with pytest.raises(error, match=r"^the lab's kernel cannot be had: no answer: check the mirror$"):
+    with pytest.raises(Unavailable, match=r"^the lab's kernel cannot be had: no answer: check the mirror$"):
         lab_image()
 
 

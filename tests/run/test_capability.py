@@ -153,6 +153,20 @@ def test_missing_kernel_is_no_fact_about_the_host(host: Host, ask: Ask, tmp_path
     assert ask().linux_guest.works
 
 
+@pytest.mark.parametrize("what", ["kernel", "linux", "snapshot"])
+def test_whatever_goes_wrong_in_an_attempt_is_a_reason_and_tried_again(
+    host: Host, ask: Ask, what: str
+) -> None:
+    host.ends[what] = FileNotFoundError(2, "No such file or directory", "lib/modules")
+    found = ask()
+    lacking = found.snapshot if what == "snapshot" else found.linux_guest
+    assert not lacking.works
+    assert "lib/modules" in lacking.detail
+    assert lacking.detail.endswith("this is a fault of the suite, please report it")
+    host.ends.clear()
+    assert [answer.works for answer in vars(ask()).values()] == [True, True, True]
+
+
 @pytest.mark.parametrize("why", ["/dev/kvm is missing", "no permission for /dev/kvm"])
 def test_missing_kvm_is_said_and_tried_again(host: Host, ask: Ask, why: str) -> None:
     host.kvm = why

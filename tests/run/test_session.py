@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from harness.errors import Unavailable
+from harness.errors import BadInput, Unavailable
+from harness.guest.linux.image import LinuxImage
 from harness.host import tun
+from harness.run import session as session_module
 from harness.run.capability import Answer, Capabilities
-from harness.run.session import Session, _check_rights
+from harness.run.session import Session, _check_rights, prepare
+from harness.scratch import Scratch
 from harness.vmm.cloud_hypervisor import CloudHypervisor
 from harness.vmm.qemu import Qemu
 
@@ -53,3 +57,32 @@ def test_forbidden_tun_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "open", forbidden)
     with pytest.raises(Unavailable, match=r"^no permission for /dev/net/tun: run again with sudo$"):
         _check_rights()
+
+
+@pytest.fixture
+def qemu_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scratch]:
+    """A session can be prepared for one build that runs Linux guests."""
+    monkeypatch.setattr(session_module, "_check_rights", lambda: None)
+    monkeypatch.setattr(session_module, "find_vmms", lambda _: [Qemu("qemu", Path("/q"), "7.2")])
+    monkeypatch.setattr(session_module, "capabilities", lambda *_: Capabilities(YES, YES, YES))
+    scratch = Scratch()
+    yield scratch
+    scratch.close()
+
+
+def test_whatever_goes_wrong_while_the_image_is_made_is_why_linux_tests_are_skipped(
+    qemu_build: Scratch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> LinuxImage:
+        raise FileNotFoundError(2, "No such file or directory", "lib/modules")
+
+    monkeypatch.setattr(session_module, "linux_image", fail)
+    found = prepare([], 1, qemu_build)
+    assert found.linux is None
+    assert "the Linux guest's image cannot be made (FileNotFoundError" in found.no_linux
+
+
+def test_a_kernel_of_ones_own_that_is_none_ends_the_run(qemu_build: Scratch, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no kernel")
+    with pytest.raises(BadInput, match="is not a Linux kernel"):
+        prepare([], 1, qemu_build, tmp_path / "text", tmp_path / "text")

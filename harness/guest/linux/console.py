@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from harness.deadline import Deadline
-from harness.errors import DeadlineExceeded, GuestError, HarnessError, Owner
+from harness.errors import DeadlineExceeded, GuestError, HarnessError, Owner, Unavailable
 from harness.vmm.base import Vm
 from harness.vmm.serial import SerialPort
 
@@ -16,6 +16,9 @@ BOOT_SECONDS = 120.0
 _READY = re.compile(r"guest ready: (.*)")
 _FAILED = re.compile(r"guest failed: (.*)")
 _PANICKED = re.compile(r"Kernel panic - not syncing: (.*)")
+_NO_TIMER = "IO-APIC + timer doesn't work!"
+"""What a kernel panics with that got too few timer interrupts in a moment of its boot: a busy host gave it no time.
+The suite asks kernels not to try (no_timer_check), which one that a user brings may not heed."""
 _POWERED_OFF = re.compile(r"reboot: (?:Power down|System halted)")
 _REBOOTED = re.compile(r"reboot: Restarting system")
 
@@ -37,7 +40,7 @@ class Console:
         self._check_alive = check_alive
         self._vmm_log = vmm_log
         self._partial = ""
-        self._ended: GuestError | None = None
+        self._ended: HarnessError | None = None
 
     @classmethod
     def of(cls, vm: Vm) -> Console:
@@ -47,8 +50,8 @@ class Console:
     def await_ready(self, *, within: float | Deadline = BOOT_SECONDS) -> str:
         """Wait for the line "guest ready: ..." of a guest that boots, and answer what it says of itself.
 
-        Raises GuestError as soon as the guest says that it failed or its kernel panics, VmmDied when the VMM
-        ends, DeadlineExceeded when neither word nor end comes.
+        Raises GuestError as soon as the guest says that it failed or its kernel panics (Unavailable, where the host
+        is to blame), VmmDied when the VMM ends, DeadlineExceeded when neither word nor end comes.
         """
         deadline = within if isinstance(within, Deadline) else Deadline(within)
         awaiting = "the Linux guest to boot and to say `guest ready` on its console"
@@ -85,10 +88,15 @@ class Console:
     def _tail(self) -> str:
         return f"\n--- console:\n{self._serial.tail() or '(empty)'}"
 
-    def _ending(self, line: str, doing: str) -> GuestError | None:
+    def _ending(self, line: str, doing: str) -> HarnessError | None:
         """The error that a line of the console stands for, if it tells of an end."""
         if failed := _FAILED.search(line):
             return GuestError(f"the guest's init gave up: {failed[1].strip()}{self.evidence()}")
+        if _NO_TIMER in line and _PANICKED.search(line):
+            return Unavailable(
+                f"the guest's kernel got no timer interrupts in time and panicked ({_NO_TIMER}): this host is too busy "
+                f"to judge; run again with fewer workers (-n){self.evidence()}"
+            )
         if panicked := _PANICKED.search(line):
             return GuestError(
                 f"the guest's kernel panicked ({panicked[1].strip()}) while {doing}{self.evidence()}"

@@ -1,15 +1,17 @@
-"""What ethtool prints about a virtio NIC's pairs, read."""
+"""What ethtool, or queue-stats in its words, prints about a virtio NIC's pairs, read."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.errors import GuestError
 
-_QUEUE_COUNTER = re.compile(r"^\s*(rx|tx)(?:_queue_)?(\d+)_(\w+): (\d+)$", re.MULTILINE)
-"""`rx_queue_0_packets: 3` up to Linux 6.9, `rx0_packets: 3` from 6.10."""
+_PACKETS = re.compile(r"^\s*(rx|tx)(?:_queue_)?(\d+)_packets: (\d+)$", re.MULTILINE)
+"""`rx_queue_0_packets: 3` by ethtool -S up to Linux 6.9, `rx0_packets: 3` by queue-stats."""
+
+DOWN = "the interface is down"
+"""queue-stats says so."""
 
 
 @dataclass(frozen=True)
@@ -20,14 +22,6 @@ class Channels:
     current: int
 
 
-@dataclass(frozen=True)
-class QueueCounters:
-    """The driver's counters of each queue in use, by name (`packets`, `kicks`, ...); queue i is item i."""
-
-    rx: tuple[Mapping[str, int], ...]
-    tx: tuple[Mapping[str, int], ...]
-
-
 def parse_channels(text: str) -> Channels:
     """Read `ethtool -l`: the maximum comes first, the current setting second."""
     found = re.findall(r"^Combined:\s+(\d+)$", text, re.MULTILINE)
@@ -36,16 +30,22 @@ def parse_channels(text: str) -> Channels:
     return Channels(maximum=int(found[0]), current=int(found[1]))
 
 
-def parse_queue_counters(text: str) -> QueueCounters:
-    """Read `ethtool -S`, in which the driver lists the queues that it uses, counted from 0, and no others."""
-    queues: dict[str, dict[int, dict[str, int]]] = {"rx": {}, "tx": {}}
-    for direction, queue, counter, value in _QUEUE_COUNTER.findall(text):
-        queues[direction].setdefault(int(queue), {})[counter] = int(value)
-    for direction, found in queues.items():
-        if not found or sorted(found) != list(range(len(found))):
-            listed = f"the {direction} queues {sorted(found)}, and not 0, 1, ..."
-            raise GuestError(f"ethtool -S lists {listed}; it said: {text!r}")
-    return QueueCounters(
-        rx=tuple(counters for _, counters in sorted(queues["rx"].items())),
-        tx=tuple(counters for _, counters in sorted(queues["tx"].items())),
-    )
+def parse_packets(text: str, direction: str) -> tuple[int, ...]:
+    """Packets of each queue in use by `ethtool -S` or queue-stats; item i is queue i. `direction` is rx or tx.
+
+    queue-stats tells of none while the interface is down.
+    Raises GuestError unless they are told for the queues 0, 1, ... without a gap.
+    """
+    queues = {int(queue): int(count) for side, queue, count in _PACKETS.findall(text) if side == direction}
+    if DOWN in text:
+        return ()
+    if not queues:
+        raise GuestError(
+            f"this guest tells no {direction} packets by queue: from Linux 6.10 on its image needs queue-stats "
+            f"(fixtures/images/linux); it said: {text!r}"
+        )
+    if sorted(queues) != list(range(len(queues))):
+        raise GuestError(
+            f"packets are told of the {direction} queues {sorted(queues)}, and not 0, 1, ...: {text!r}"
+        )
+    return tuple(count for _, count in sorted(queues.items()))

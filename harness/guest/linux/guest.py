@@ -15,7 +15,7 @@ from harness.guest.linux.address import guest_address
 from harness.guest.linux.boot import MANAGEMENT_ID
 from harness.guest.linux.command import CommandResult
 from harness.guest.linux.console import BOOT_SECONDS, Console, GuestRebooted
-from harness.guest.linux.ethtool import Channels, QueueCounters, parse_channels, parse_queue_counters
+from harness.guest.linux.ethtool import Channels, parse_channels, parse_packets
 from harness.guest.linux.frames import Frames
 from harness.guest.linux.kernel import (
     SLOW_HOST,
@@ -65,6 +65,7 @@ class LinuxGuest:
         self._keys = keys
         self.console = Console.of(vm)
         self._connection = self._connect()
+        self._teller: str | None = None
 
     @classmethod
     def boot(cls, vm: Vm, keys: Keys, *, within: float = BOOT_SECONDS) -> LinuxGuest:
@@ -109,10 +110,6 @@ class LinuxGuest:
         The kernel asks the device only if `pairs` is another number than before.
         """
         self.check(f"ethtool -L {interface} combined {pairs}")
-
-    def queue_counters(self, interface: str) -> QueueCounters:
-        """What `ethtool -S` says of each queue in use."""
-        return parse_queue_counters(self.check(f"ethtool -S {interface}"))
 
     def received(self, interface: str) -> Frames:
         """Frames received so far, by queue and in total. They are read one after the other: let traffic end."""
@@ -190,12 +187,17 @@ class LinuxGuest:
         return Connection(self._address, self._keys, self.console)
 
     def _frames(self, interface: str, direction: str) -> Frames:
-        counters, total = self._sections(
-            f"ethtool -S {interface}", f"cat /sys/class/net/{interface}/statistics/{direction}_packets"
+        said, total = self._sections(
+            f"{self._queue_teller(interface)} {interface}",
+            f"cat /sys/class/net/{interface}/statistics/{direction}_packets",
         )
-        parsed = parse_queue_counters(counters)
-        queues = parsed.rx if direction == "rx" else parsed.tx
-        return Frames(tuple(queue["packets"] for queue in queues), int(total))
+        return Frames(parse_packets(said, direction), int(total))
+
+    def _queue_teller(self, interface: str) -> str:
+        """The program that tells frames by queue: from Linux 6.10 on ethtool does not, and before the other fails."""
+        if self._teller is None:
+            self._teller = "queue-stats" if self.run(f"queue-stats {interface}").ok else "ethtool -S"
+        return self._teller
 
     def _total(self, interface: str, direction: str) -> int:
         return int(self.check(f"cat /sys/class/net/{interface}/statistics/{direction}_packets"))

@@ -1,15 +1,17 @@
-"""The Linux guest's kernel and initramfs: built from Debian packages once, then taken from the cache."""
+"""The Linux guest's kernel and initramfs: built from the distribution's packages once, then taken from the cache."""
 
 from __future__ import annotations
 
 import fnmatch
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.cache import cached
 from harness.errors import BadInput, Unavailable
-from harness.guest.linux import cpio, modules, packages
+from harness.guest.compiler import compile_c
+from harness.guest.linux import cpio, kernel_packages, modules, packages
 from harness.guest.linux.packages import Package
 from harness.guest.linux.recipe import Recipe, load
 
@@ -43,61 +45,88 @@ def linux_image(kernel: Path | None = None, initramfs: Path | None = None) -> Li
 
 
 def stock_kernel() -> Path:
-    """Debian's kernel for virtual machines, as a bzImage."""
+    """The distribution's kernel for virtual machines, as a bzImage."""
     return _kernel_tree(load()) / "vmlinuz"
 
 
-def _resolved(recipe: Recipe) -> tuple[Package, list[Package]]:
-    """The kernel's package and the others, as apt sees them now. Asking apt takes 1.5 s, hence the cache."""
+@dataclass(frozen=True)
+class _Resolved:
+    """The packages that apt would take now."""
+
+    kernel: list[Package]
+    others: list[Package]
+
+
+def _resolved(recipe: Recipe) -> _Resolved:
+    """Asking apt takes seconds, hence the cache."""
 
     def ask_apt(target: Path) -> None:
-        kernel = packages.dependency(recipe.kernel_package, "linux-image-")
-        found = packages.resolve([kernel, *recipe.files])
-        target.write_text(json.dumps([vars(package) for package in found], indent=1))
+        kernel = packages.resolve(kernel_packages.names(recipe.kernel_packages))
+        others = packages.resolve(list(recipe.files))
+        answer = {"kernel": [vars(p) for p in kernel], "others": [vars(p) for p in others]}
+        target.write_text(json.dumps(answer, indent=1))
 
     state = recipe.digest_input + packages.lists_state()
-    listed = json.loads(cached("linux-versions.json", state, ask_apt).read_text())
-    kernel, *others = [Package(**entry) for entry in listed]
-    return kernel, others
+    listed = json.loads(cached("linux-packages.json", state, ask_apt).read_text())
+    return _Resolved(**{part: [Package(**entry) for entry in entries] for part, entries in listed.items()})
 
 
 def _kernel_tree(recipe: Recipe) -> Path:
     """A folder with `vmlinuz`, the modules as NAME.ko, and the list `boot` of those to load, in order."""
-    kernel, _ = _resolved(recipe)
+    found = _resolved(recipe).kernel
     wanted = (*recipe.boot_modules, *recipe.on_demand_modules)
 
     def build(target: Path) -> None:
-        root = packages.unpack(kernel, packages.fetch("linux-kernel-package", [kernel]), target.parent)
-        (tree,) = (root / "lib/modules").iterdir()
-        (image,) = (root / "boot").glob("vmlinuz-*")
+        kernel = kernel_packages.unpack(found, packages.fetch("linux-kernel-packages", found), target.parent)
         target.mkdir()
-        image.rename(target / "vmlinuz")
-        for name, contents in modules.load_order(tree, wanted).items():
+        kernel.image.rename(target / "vmlinuz")
+        for name, contents in modules.load_order(kernel.modules, wanted).items():
             (target / f"{name}.ko").write_bytes(contents)
-        (target / "boot").write_text("\n".join([*modules.load_order(tree, recipe.boot_modules), ""]))
+        (target / "boot").write_text(
+            "\n".join([*modules.load_order(kernel.modules, recipe.boot_modules), ""])
+        )
 
-    return cached("linux-kernel", f"{kernel.sha256} {wanted} {recipe.boot_modules}".encode(), build)
+    return cached("linux-kernel", f"{_digests(found)} {wanted} {recipe.boot_modules}".encode(), build)
+
+
+def _digests(found: Sequence[Package]) -> str:
+    return " ".join(package.sha256 for package in found)
 
 
 def _initramfs(recipe: Recipe) -> Path:
-    kernel, others = _resolved(recipe)
-    versions = "\n".join(package.sha256 for package in (kernel, *others))
+    found = _resolved(recipe)
 
     def build(target: Path) -> None:
-        fetched = packages.fetch("linux-packages", others)
-        roots = {package.name: packages.unpack(package, fetched, target.parent) for package in others}
-        target.write_bytes(_assemble(recipe, _kernel_tree(recipe), roots))
+        fetched = packages.fetch("linux-packages", found.others)
+        roots = {
+            package.name: packages.unpack(package, fetched, target.with_name(package.name))
+            for package in found.others
+        }
+        contents = _assemble(recipe, _kernel_tree(recipe), roots, _compiled(recipe, target.parent))
+        target.write_bytes(contents)
 
-    return cached("linux-initramfs.cpio", recipe.digest_input + versions.encode(), build)
+    digests = _digests([*found.kernel, *found.others])
+    return cached("linux-initramfs.cpio", recipe.digest_input + digests.encode(), build)
 
 
-def _assemble(recipe: Recipe, kernel_tree: Path, roots: dict[str, Path]) -> bytes:
+def _compiled(recipe: Recipe, folder: Path) -> dict[str, bytes]:
+    """The programs that no package has, by their place in the image. Static, whatever C library the image has."""
+    made = {}
+    for name, source in recipe.programs.items():
+        program = folder / source.stem
+        compile_c("the Linux guest", ["-std=gnu11", "-Os", "-s", "-static", "-o", str(program), str(source)])
+        made[name] = program.read_bytes()
+    return made
+
+
+def _assemble(recipe: Recipe, kernel_tree: Path, roots: dict[str, Path], programs: dict[str, bytes]) -> bytes:
     entries = {name: cpio.folder() for name in recipe.folders}
     # dropbear takes no authorized_keys from a folder that others could write to.
     entries |= {"root": cpio.folder(0o700), "root/.ssh": cpio.folder(0o700), "tmp": cpio.folder(0o1777)}
     for package, patterns in recipe.files.items():
         for pattern in patterns:
             entries |= _matching(roots[package], package, pattern)
+    entries |= {name: cpio.file(contents, 0o755) for name, contents in programs.items()}
     for module in kernel_tree.glob("*.ko"):
         entries[f"lib/modules/{module.name}"] = cpio.file(module.read_bytes())
     entries["lib/modules/boot"] = cpio.file((kernel_tree / "boot").read_bytes())

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 import lzma
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.errors import Unavailable
+from harness.guest.linux import zstd
+
+_UNPACK: dict[str, Callable[[bytes], bytes]] = {
+    ".ko": bytes,
+    ".gz": gzip.decompress,
+    ".xz": lzma.decompress,
+    ".zst": zstd.decompress,
+}
+"""How distributions compress modules: Debian 12 not at all, 13 by xz, Ubuntu by zstd."""
 
 
 def load_order(modules_folder: Path, wanted: Sequence[str]) -> dict[str, bytes]:
@@ -43,8 +53,11 @@ def _name(file_name: str) -> str:
 
 
 def _contents(path: Path) -> bytes:
-    data = path.read_bytes()
-    return lzma.decompress(data) if path.suffix == ".xz" else data
+    if path.suffix not in _UNPACK:
+        raise Unavailable(
+            f"the kernel module {path.name} is compressed in an unknown way: choose another kernel"
+        )
+    return _UNPACK[path.suffix](path.read_bytes())
 
 
 def _dependencies(module: bytes) -> list[str]:

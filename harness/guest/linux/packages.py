@@ -22,6 +22,10 @@ _DOWNLOAD_SECONDS = 120.0
 _UNPACK_SECONDS = 60.0
 
 
+class Unknown(Unavailable):
+    """A package program has no answer, or cannot do what it was asked."""
+
+
 @dataclass(frozen=True)
 class Package:
     """A package as apt would fetch it: exactly these bytes."""
@@ -42,13 +46,19 @@ def lists_state() -> bytes:
     ).encode()
 
 
-def dependency(package: str, prefix: str) -> str:
-    """The package that `package` depends on and whose name begins with `prefix`."""
-    said = _run(["apt-cache", "depends", package], _QUERY_SECONDS, package)
-    found = re.search(rf"^ *\|?Depends: ({re.escape(prefix)}\S+)", said, re.MULTILINE)
-    if found is None:
-        raise Unavailable(f"the package {package} does not depend on any {prefix}*: {OWN_IMAGE[3:]}")
-    return found[1]
+def is_known(package: str) -> bool:
+    """Whether apt could install it."""
+    try:
+        return bool(_run(["apt-cache", "show", "--no-all-versions", package], _QUERY_SECONDS, package))
+    except Unknown:
+        return False
+
+
+def dependencies(names: Sequence[str]) -> list[str]:
+    """The packages that these depend on, each once; of alternatives, all."""
+    said = _run(["apt-cache", "depends", "--important", *names], _QUERY_SECONDS, ", ".join(names))
+    found = re.findall(r"^ *\|?(?:Pre)?Depends: ([^<\s]+)$", said, re.MULTILINE)
+    return list(dict.fromkeys(found))
 
 
 def resolve(names: Sequence[str]) -> list[Package]:
@@ -79,11 +89,18 @@ def fetch(name: str, packages: Sequence[Package]) -> Path:
     return cached(name, " ".join(package.sha256 for package in packages).encode(), download)
 
 
-def unpack(package: Package, fetched: Path, folder: Path) -> Path:
-    """Unpack a fetched package below `folder`; answers the root of its files."""
-    root = folder / package.name
+def unpack(package: Package, fetched: Path, root: Path) -> Path:
+    """Unpack a fetched package's files below `root`, and answer that."""
     _run(["dpkg-deb", "-x", str(fetched / package.file_name), str(root)], _UNPACK_SECONDS, package.name)
     return root
+
+
+def find(root: Path, place: str) -> Path:
+    """A file of an unpacked package, which may lie below usr/ as well. Raises Unavailable if it is not there."""
+    for path in (root / place, root / "usr" / place):
+        if path.is_file():
+            return path
+    raise Unavailable(f"the package {root.name} has no {place}: {OWN_IMAGE[3:]}")
 
 
 def _apt_get() -> list[str]:
@@ -117,7 +134,7 @@ def _run(command: list[str], seconds: float, about: str, cwd: Path | None = None
             Owner.HOST,
         ) from None
     if done.returncode:
-        raise Unavailable(
+        raise Unknown(
             f"{command[0]} cannot give {about} ({_first_error(done.stderr)}): "
             f"run apt-get update, check the mirror, {OWN_IMAGE}"
         )

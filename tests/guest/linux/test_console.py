@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from harness.errors import DeadlineExceeded, GuestError, VmmDied
+from harness.errors import DeadlineExceeded, GuestError, Unavailable, VmmDied
 from harness.guest.linux.console import Console, GuestRebooted
 from harness.vmm.serial import SerialPort
 
@@ -79,6 +79,14 @@ def test_silence_ends_at_the_deadline_with_what_came_before_it(console: Console,
 def test_a_boot_that_fails_is_told_at_once(console: Console, vmm: FakeVmm, said: str, sentence: str) -> None:
     vmm.says(f"guest init\n{said}\n")
     with pytest.raises(GuestError, match=rf"(?s){sentence}.*console:.*guest init.*last words"):
+        console.await_ready(within=30)
+
+
+def test_a_kernel_that_a_busy_host_gave_no_time_accuses_nobody(console: Console, vmm: FakeVmm) -> None:
+    vmm.says(
+        "[ 1.0] Kernel panic - not syncing: IO-APIC + timer doesn't work!  Boot with apic=debug and send a\n"
+    )
+    with pytest.raises(Unavailable, match=r"(?s)this host is too busy to judge.*console:.*last words"):
         console.await_ready(within=30)
 
 

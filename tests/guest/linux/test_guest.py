@@ -113,10 +113,15 @@ def test_channels_come_from_ethtool(guest: LinuxGuest, connection: FakeConnectio
     assert guest.channels("net0") == Channels(4, 3)
 
 
-def test_frames_are_read_by_queue_and_in_total(guest: LinuxGuest, connection: FakeConnection) -> None:
+@pytest.mark.parametrize(("status", "program"), [(0, "queue-stats"), (1, "ethtool -S"), (127, "ethtool -S")])
+def test_frames_are_read_by_queue_and_in_total_as_the_kernel_tells_them(
+    guest: LinuxGuest, connection: FakeConnection, status: int, program: str
+) -> None:
     total = "cat /sys/class/net/net0/statistics/rx_packets"
-    connection.answers[f"ethtool -S net0 && echo ---- && {total}"] = f"{statistics(3, 4)}----\n9\n"
-    assert guest.received("net0") == Frames((3, 4), 9)
+    connection.answers["queue-stats net0"] = status
+    connection.answers[f"{program} net0 && echo ---- && {total}"] = f"{statistics(3, 4)}----\n9\n"
+    assert guest.received("net0") == guest.received("net0") == Frames((3, 4), 9)
+    assert connection.asked.count("queue-stats net0") == 1
 
 
 def test_frames_that_do_not_come_are_told_with_those_that_did(

@@ -5,12 +5,13 @@ from pathlib import Path
 import pytest
 
 from harness.errors import BadInput, Unavailable
-from harness.guest.linux import image, packages, recipe
+from harness.guest.linux import image, kernel_packages, packages, recipe
 from harness.guest.linux.image import linux_image
 from harness.guest.linux.packages import Package
 
 KERNEL = Package("linux-image-9.9-test", "kernel.deb", "aa")
 PROGRAM = Package("programs", "programs.deb", "bb")
+ALL = (KERNEL, PROGRAM)
 
 
 @pytest.fixture
@@ -20,14 +21,17 @@ def small_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "init").write_text("#!/bin/sh\n")
     (folder / "nics.sh").write_text("")
+    (folder / "own.c").write_text("int main(void) { return 0; }\n")
     (folder / "recipe.toml").write_text(
         """
         [kernel]
-        package = "linux-image-test"
+        packages = ["linux-image-test"]
         boot = ["virtio_net"]
         on_demand = []
         [files]
         programs = ["bin/tool", "lib/libtool.so.1*"]
+        [programs]
+        "bin/own" = "own.c"
         [image]
         busybox = ["bin/sh"]
         folders = ["proc"]
@@ -37,15 +41,14 @@ def small_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     monkeypatch.setenv("XDG_CACHE_HOME", os.fspath(tmp_path / "cache"))
     monkeypatch.setattr(image, "load", lambda: recipe.load(folder))
-    monkeypatch.setattr(packages, "dependency", lambda *_: KERNEL.name)
-    monkeypatch.setattr(packages, "resolve", lambda _: [KERNEL, PROGRAM])
+    monkeypatch.setattr(kernel_packages, "names", lambda _: [KERNEL.name])
+    monkeypatch.setattr(packages, "resolve", lambda names: [each for each in ALL if each.name in names])
     monkeypatch.setattr(packages, "fetch", lambda *_: tmp_path)
     monkeypatch.setattr(packages, "unpack", unpack)
     return folder
 
 
-def unpack(package: Package, _: Path, folder: Path) -> Path:
-    root = folder / package.name
+def unpack(package: Package, _: Path, root: Path) -> Path:
     if package == KERNEL:
         (root / "boot").mkdir(parents=True)
         (root / "boot/vmlinuz-9.9-test").write_bytes(bytes(0x202) + b"HdrS")
@@ -65,6 +68,7 @@ def test_the_image_holds_what_the_recipe_names(small_recipe: Path) -> None:
     names = (
         "init",
         "bin/tool",
+        "bin/own",
         "bin/sh",
         "lib/libtool.so.1.2",
         "lib/modules/virtio_net.ko",
@@ -86,9 +90,11 @@ def test_the_same_recipe_makes_the_same_bytes(
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_a_changed_recipe_makes_another_image(small_recipe: Path) -> None:
+@pytest.mark.parametrize("changed", ["init", "own.c"])
+def test_a_changed_recipe_makes_another_image(small_recipe: Path, changed: str) -> None:
     first = linux_image().initramfs
-    (small_recipe / "init").write_text("#!/bin/sh\necho changed\n")
+    with (small_recipe / changed).open("a") as file:
+        file.write("\n")
     assert linux_image().initramfs != first
 
 
@@ -125,7 +131,8 @@ def test_what_is_no_kernel_or_no_image_is_told(tmp_path: Path) -> None:
 
 def test_the_recipe_that_ships_is_well_formed() -> None:
     shipped = recipe.load()
-    assert shipped.kernel_package == "linux-image-cloud-amd64"
+    assert shipped.kernel_packages == ("linux-image-cloud-amd64", "linux-image-virtual")
+    assert [path.name for path in shipped.programs.values() if path.is_file()] == ["queue-stats.c"]
     assert {"virtio_pci", "virtio_net"} <= set(shipped.boot_modules)
     for script in shipped.scripts.values():
         subprocess.run(["sh", "-n"], input=script, check=True, timeout=10)

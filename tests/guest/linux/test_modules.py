@@ -1,10 +1,13 @@
+import gzip
 import lzma
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from harness.errors import Unavailable
 from harness.guest.linux.modules import load_order
+from harness.guest.linux.zstd import decompress
 
 
 def module(depends: str) -> bytes:
@@ -35,8 +38,32 @@ def test_a_module_comes_once_however_many_want_it(tree: Path) -> None:
     assert list(load_order(tree, ["failover", "net_failover"])) == ["failover", "net_failover"]
 
 
-def test_compressed_modules_are_unpacked(tree: Path) -> None:
-    assert load_order(tree, ["virtio_ring"]) == {"virtio_ring": module("")}
+def by_zstd(data: bytes) -> bytes:
+    """One frame with one block that is stored as it is, of a size that it tells (RFC 8878)."""
+    header = b"\x28\xb5\x2f\xfd" + bytes([0xA0]) + len(data).to_bytes(4, "little")
+    return header + (len(data) << 3 | 1).to_bytes(3, "little") + data
+
+
+@pytest.mark.parametrize(
+    ("suffix", "compress"), [(".xz", lzma.compress), (".gz", gzip.compress), (".zst", by_zstd), ("", bytes)]
+)
+def test_modules_are_unpacked_however_they_are_compressed(
+    tree: Path, suffix: str, compress: Callable[[bytes], bytes]
+) -> None:
+    (tree / f"kernel/tun.ko{suffix}").write_bytes(compress(module("")))
+    assert load_order(tree, ["tun"]) == {"tun": module("")}
+
+
+def test_an_unknown_compression_is_told(tree: Path) -> None:
+    (tree / "kernel/tun.ko.br").write_bytes(b"")
+    with pytest.raises(Unavailable, match=r"tun\.ko\.br is compressed in an unknown way"):
+        load_order(tree, ["tun"])
+
+
+@pytest.mark.parametrize("damaged", [b"", b"no frame at all", by_zstd(b"x" * 40)[:-8]])
+def test_a_damaged_frame_is_told(damaged: bytes) -> None:
+    with pytest.raises(Unavailable, match="Zstandard frame"):
+        decompress(damaged)
 
 
 def test_what_is_built_in_is_left_out(tree: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from harness.errors import DeadlineExceeded, Unavailable
 from harness.guest.linux import packages
-from harness.guest.linux.packages import Package, dependency, fetch, lists_state, resolve
+from harness.guest.linux.packages import Package, fetch, lists_state, resolve
 
 PACKAGE = Package("dropbear-bin", "dropbear-bin_2022.83_amd64.deb", "00ff")
 OWN_IMAGE = r"or give a kernel and an image of your own \(--guest-kernel, --guest-image\)"
@@ -32,15 +32,6 @@ def test_what_apt_would_fetch_is_known_by_its_hash(programs: Path) -> None:
     uri = "http://mirror.invalid/pool/main/d/dropbear/dropbear-bin_2022.83%2bdeb12_amd64.deb"
     install(programs, "apt-get", f"echo \"'{uri}' dropbear-bin_2022.83_amd64.deb 155520 SHA256:00ff\"")
     assert resolve(["dropbear-bin"]) == [PACKAGE]
-
-
-def test_the_kernel_is_what_its_metapackage_depends_on(programs: Path) -> None:
-    install(
-        programs,
-        "apt-cache",
-        "printf 'linux-image-cloud-amd64\\n  Depends: linux-image-6.1.0-9-cloud-amd64\\n'",
-    )
-    assert dependency("linux-image-cloud-amd64", "linux-image-") == "linux-image-6.1.0-9-cloud-amd64"
 
 
 def test_a_host_without_apt_is_told_what_else_there_is(programs: Path) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from harness.errors import GuestError
-from harness.guest.linux.ethtool import Channels, parse_channels, parse_queue_counters
+from harness.guest.linux.ethtool import Channels, parse_channels, parse_packets
 from harness.guest.linux.frames import Frames
 from harness.guest.linux.kernel import LogLine, QueueInterrupts, parse_interrupts, parse_log
 
@@ -29,18 +29,17 @@ STATISTICS_6_1 = """NIC statistics:
      tx_queue_1_xdp_tx: 0
 """
 
-STATISTICS_6_12 = """NIC statistics:
-     rx_packets: 64
-     rx_bytes: 3712
-     tx_packets: 16
-     rx0_packets: 31
-     rx0_bytes: 1798
-     rx1_packets: 33
-     rx1_bytes: 1914
-     tx0_packets: 6
+ETHTOOL_6_12 = """NIC statistics:
+     rx0_drops: 0
+     rx0_kicks: 2
      tx0_xdp_tx: 0
-     tx1_packets: 10
-     tx1_xdp_tx: 0
+     tx0_kicks: 11
+"""
+
+QUEUE_STATS = """rx0_packets: 31
+rx1_packets: 33
+tx0_packets: 6
+tx1_packets: 10
 """
 
 INTERRUPTS = """           CPU0       CPU1
@@ -72,25 +71,30 @@ def test_a_nic_without_combined_channels_is_no_multiqueue_nic() -> None:
         parse_channels(CHANNELS.replace("Combined:\t2", "Combined:\tn/a"))
 
 
-@pytest.mark.parametrize("text", [STATISTICS_6_1, STATISTICS_6_12], ids=["6.1", "6.12"])
-def test_queue_counters_are_read_in_either_naming(text: str) -> None:
-    counters = parse_queue_counters(text)
-    assert [queue["packets"] for queue in counters.rx] == [31, 33]
-    assert [queue["packets"] for queue in counters.tx] == [6, 10]
-    assert counters.rx[1] == {"packets": 33, "bytes": 1914}
-    assert counters.tx[0]["xdp_tx"] == 0
+@pytest.mark.parametrize("text", [STATISTICS_6_1, QUEUE_STATS], ids=["ethtool of 6.1", "queue-stats"])
+def test_packets_by_queue_are_read_in_either_naming(text: str) -> None:
+    assert parse_packets(text, "rx") == (31, 33)
+    assert parse_packets(text, "tx") == (6, 10)
+
+
+def test_an_interface_that_is_down_has_no_queue_in_use() -> None:
+    assert parse_packets("the interface is down\n", "rx") == ()
 
 
 def test_more_than_ten_queues_stay_in_numerical_order() -> None:
     lines = [f"     {side}{queue}_packets: {queue}" for queue in range(12) for side in ("rx", "tx")]
-    counters = parse_queue_counters("\n".join(sorted(lines)))
-    assert [queue["packets"] for queue in counters.rx] == list(range(12))
+    assert parse_packets("\n".join(sorted(lines)), "rx") == tuple(range(12))
 
 
-@pytest.mark.parametrize("text", ["", "NIC statistics:\n     rx1_packets: 3\n     tx0_packets: 1\n"])
-def test_a_gap_among_the_queues_is_an_error(text: str) -> None:
-    with pytest.raises(GuestError, match=r"ethtool -S lists the rx queues"):
-        parse_queue_counters(text)
+def test_a_gap_among_the_queues_is_an_error() -> None:
+    with pytest.raises(GuestError, match=r"packets are told of the rx queues \[1\], and not 0, 1"):
+        parse_packets("NIC statistics:\n     rx1_packets: 3\n     tx0_packets: 1\n", "rx")
+
+
+@pytest.mark.parametrize("text", ["", ETHTOOL_6_12], ids=["nothing", "ethtool of 6.12"])
+def test_a_guest_that_tells_no_packets_by_queue_is_told_what_it_lacks(text: str) -> None:
+    with pytest.raises(GuestError, match=r"from Linux 6.10 on its image needs queue-stats"):
+        parse_packets(text, "rx")
 
 
 def test_interrupts_are_summed_over_the_cpus_for_one_device_only() -> None:
