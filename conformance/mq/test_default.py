@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.host.flows import flows
+from harness.lifecycle import check_frames, check_receives
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
 
@@ -19,9 +19,7 @@ def test_one_pair_is_attached_after_driver_ok(nic: Nic) -> None:
 @requirement("NET-MQ-02")
 def test_frames_land_on_the_first_pair_before_any_command(nic: Nic) -> None:
     """With buffers waiting on every receive ring, all frames arrive and only on receiveq1."""
-    landed = nic.receive(flows(64))
-    assert landed.exactly_once, landed
-    assert landed.pairs == {0}, landed
+    check_frames(nic, 1)
 
 
 @requirement("NET-MQ-01", "NET-FEAT-02")
@@ -33,8 +31,7 @@ def test_one_pair_is_attached_without_multiqueue(nic_control: Nic) -> None:
 @requirement("NET-FEAT-02")
 def test_frames_reach_a_driver_without_multiqueue(nic_control: Nic) -> None:
     """It sets up one pair, so a frame that the host gives to another is lost to it."""
-    landed = nic_control.receive(flows(64))
-    assert landed.exactly_once, landed
+    check_receives(nic_control)
 
 
 @requirement("NET-MQ-01", "NET-FEAT-02")
@@ -46,5 +43,4 @@ def test_one_pair_is_attached_without_control_queue(nic_plain: Nic) -> None:
 @requirement("NET-FEAT-02")
 def test_frames_reach_a_driver_without_control_queue(nic_plain: Nic) -> None:
     """All frames reach the one pair that firmware sets up."""
-    landed = nic_plain.receive(flows(64))
-    assert landed.exactly_once, landed
+    check_receives(nic_plain)

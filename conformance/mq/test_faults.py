@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
-from harness.guest.probe.net import Ack, VirtioNet, pairs_set
+from harness.guest.answer import Ack
+from harness.guest.probe.net import VirtioNet, pairs_set
 from harness.host.syscalls import ATTACH, DETACH, Condition, Supervisor, delay, fail
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
@@ -92,7 +93,7 @@ def test_slow_command_does_not_outlive_a_reset(nic: Nic, net: VirtioNet, supervi
             net.start()
             supervisor.await_quiet(4 * SLOWNESS)
         assert nic.host().pairs == {0}
-    assert net.set_pairs(4) is Ack.OK
+    assert net.set_pairs(4)
     assert nic.host().pairs == {0, 1, 2, 3}
 
 
@@ -119,5 +120,5 @@ def test_command_behind_an_overtaken_one_is_answered(
         net.post_control(pairs_set(4))
         net.publish_and_reset()
         net.start()
-        assert net.set_pairs(2) in (Ack.OK, Ack.ERR)
+        assert net.set_pairs(2).ack in (Ack.OK, Ack.ERR)
     assert any(ATTACH.holds(call) for call in supervisor.calls), "no command began before its reset"

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import pytest
 
+from harness.guest.answer import UNTOUCHED, Ack
 from harness.guest.probe.device import Status
-from harness.guest.probe.net import UNTOUCHED, Ack, VirtioNet, pairs_set
+from harness.guest.probe.net import VirtioNet, pairs_set
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
 
@@ -38,7 +39,7 @@ LEGAL = {
 def test_every_layout_is_understood(nic: Nic, net: VirtioNet, layout: Layout) -> None:
     """The same command in any legal cut: acknowledged, the ack in the first byte, nothing else written, and done."""
     answer = net.control(layout.out, layout.into)
-    assert answer.ack is Ack.OK
+    assert answer
     assert answer.data[1:] == bytes([UNTOUCHED]) * (sum(layout.into) - 1)
     assert nic.host().count == 3
 
@@ -48,7 +49,7 @@ def test_every_layout_is_understood(nic: Nic, net: VirtioNet, layout: Layout) ->
 def test_short_data_is_refused(nic: Nic, net: VirtioNet, data: bytes) -> None:
     """A command without its two bytes of data is answered ERR and changes nothing; a whole one works after it."""
     before = nic.host()
-    assert net.control([HEADER, data] if data else [HEADER]).ack is Ack.ERR
+    assert not net.control([HEADER, data] if data else [HEADER])
     assert nic.host() == before
     assert nic.set_pairs(2)
 
@@ -56,7 +57,7 @@ def test_short_data_is_refused(nic: Nic, net: VirtioNet, data: bytes) -> None:
 @requirement("NET-MQ-21")
 def test_long_data_is_tolerated(nic: Nic, net: VirtioNet) -> None:
     """Of four bytes of data the first two count."""
-    assert net.control([HEADER, THREE + b"\xff\xff"]).ack is Ack.OK
+    assert net.control([HEADER, THREE + b"\xff\xff"])
     assert nic.host().count == 3
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.guest.linux.guest import LinuxGuest
-from harness.host.flows import flows
+from harness.lifecycle import check_receives
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
 
@@ -21,8 +21,7 @@ def received_interrupts(nic: Nic, guest: LinuxGuest) -> list[int]:
         pytest.skip("this device has no MSI-X, so its queues share one interrupt")
     assert len(before) == nic.max_pairs
     for _ in range(3):
-        landed = nic.receive(flows(64))
-        assert landed.exactly_once, landed
+        check_receives(nic)
     after = guest.interrupts(nic.config.id).rx
     return [now - then for now, then in zip(after, before, strict=True)]
 

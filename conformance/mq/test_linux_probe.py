@@ -7,6 +7,7 @@ import pytest
 from harness.guest.linux.guest import LinuxGuest
 from harness.host.changes import QueueCounts, VringsSwitched
 from harness.host.flows import flows
+from harness.lifecycle import check, check_frames
 from harness.register.mark import requirement
 from harness.testbed.nic import LinuxNic, Nic
 from harness.testbed.testbed import NicPlan, Testbed
@@ -45,10 +46,7 @@ def test_rebinding_starts_over(nic: Nic, guest: LinuxGuest, pairs: int) -> None:
     nic.driver.reset()
     assert pairs == 1 or AT_ONE_PAIR & set(nic.backend.changes())
     assert guest.channels(nic.config.id).current == 4
-    assert nic.host().pairs == {0, 1, 2, 3}
-    landed = nic.receive(flows(64))
-    assert landed.exactly_once, landed
-    assert landed.pairs == {0, 1, 2, 3}, landed
+    check(nic, 4)
 
 
 @pytest.mark.issue_8307
@@ -56,10 +54,7 @@ def test_rebinding_starts_over(nic: Nic, guest: LinuxGuest, pairs: int) -> None:
 def test_fewer_cpus_than_pairs(nic_two_cpus: LinuxNic) -> None:
     """With two CPUs of four it uses two pairs, host and frames as well, and more on request."""
     assert nic_two_cpus.driver.believed_pairs == {0, 1}
-    assert nic_two_cpus.host().pairs == {0, 1}
-    landed = nic_two_cpus.receive(flows(64))
-    assert landed.exactly_once, landed
-    assert landed.pairs == {0, 1}, landed
+    check(nic_two_cpus, 2)
     assert nic_two_cpus.set_pairs(4)
     assert nic_two_cpus.receive(flows(64)).pairs == nic_two_cpus.host().pairs == {0, 1, 2, 3}
 
@@ -72,9 +67,7 @@ def test_another_cpu_counts_from_the_next_bind_on(nic_two_cpus: LinuxNic) -> Non
     assert nic_two_cpus.host().pairs == nic_two_cpus.driver.believed_pairs == {0, 1}
     nic_two_cpus.reset()
     assert nic_two_cpus.host().pairs == nic_two_cpus.driver.believed_pairs == {0, 1, 2}
-    landed = nic_two_cpus.receive(flows(64))
-    assert landed.exactly_once, landed
-    assert landed.pairs == {0, 1, 2}, landed
+    check_frames(nic_two_cpus, 3)
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from harness.host.flows import flows
+from harness.lifecycle import check, check_frames
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
 
@@ -35,9 +35,7 @@ def test_host_attaches_the_first_pairs(nic: Nic, pairs: int) -> None:
 def test_frames_land_on_active_pairs_only(nic: Nic, pairs: int) -> None:
     """After the answer every frame arrives, on pairs below n, and on each of them."""
     assert nic.set_pairs(pairs)
-    landed = nic.receive(flows(64))
-    assert landed.exactly_once, landed
-    assert landed.pairs == set(range(pairs)), landed
+    check_frames(nic, pairs)
 
 
 @pytest.mark.issue_8306
@@ -46,6 +44,4 @@ def test_counts_in_random_order(nic: Nic, rng: Random) -> None:
     """Up, down and again the same: after each answer host and frames follow."""
     for pairs in rng.choices(range(1, nic.max_pairs + 1), k=12):
         assert nic.set_pairs(pairs), f"VQ_PAIRS_SET {pairs} was refused"
-        landed = nic.receive(flows(64))
-        assert landed.exactly_once, landed
-        assert landed.pairs == nic.host().pairs == set(range(pairs)), landed
+        check(nic, pairs)

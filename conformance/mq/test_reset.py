@@ -2,10 +2,12 @@
 
 import pytest
 
+from harness.guest.answer import UNTOUCHED, Ack
 from harness.guest.probe.device import Status
 from harness.guest.probe.features import CONTROL, MULTIQUEUE, PLAIN
-from harness.guest.probe.net import UNTOUCHED, Ack, VirtioNet, pairs_set
+from harness.guest.probe.net import VirtioNet, pairs_set
 from harness.host.flows import flows
+from harness.lifecycle import check, check_frames, check_receives
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
 
@@ -19,10 +21,7 @@ def test_reset_brings_one_pair(nic: Nic, pairs: int) -> None:
     """After a reset at n pairs and a new DRIVER_OK, pair 0 alone is attached and gets every frame."""
     assert nic.set_pairs(pairs)
     nic.reset()
-    assert nic.host().pairs == {0}
-    landed = nic.receive(flows(64))
-    assert landed.exactly_once, landed
-    assert landed.pairs == {0}, landed
+    check(nic, 1)
 
 
 @pytest.mark.issue_8306
@@ -51,9 +50,8 @@ def test_reset_from_an_early_state(nic_cold: Nic, net: VirtioNet, state: Status)
     net.device.set_status(state)
     net.device.reset()
     net.start()
-    assert net.set_pairs(2) is Ack.OK
-    landed = nic_cold.receive(flows(64))
-    assert landed.exactly_once, landed
+    assert net.set_pairs(2)
+    check_receives(nic_cold)
 
 
 @requirement("NET-RST-01", "NET-FEAT-05")
@@ -61,9 +59,8 @@ def test_reset_before_driver_ok(nic_cold: Nic, net: VirtioNet) -> None:
     """A driver that gives up with its queues set up leaves a device that works for the next."""
     assert net.prepare(MULTIQUEUE) & Status.FEATURES_OK
     net.start()
-    assert net.set_pairs(2) is Ack.OK
-    landed = nic_cold.receive(flows(64))
-    assert landed.exactly_once, landed
+    assert net.set_pairs(2)
+    check_receives(nic_cold)
 
 
 @requirement("NET-RST-01", "NET-RST-09", "NET-RST-10")
@@ -72,7 +69,7 @@ def test_memory_is_left_alone_after_a_reset(nic: Nic, net: VirtioNet) -> None:
     assert nic.set_pairs(4)
     assert nic.receive(flows(64), copies=4).exactly_once
     before_arrival = net.memory_in_use()
-    assert nic.receive(flows(64)).exactly_once
+    check_receives(nic)
     assert net.memory_in_use() != before_arrival
     net.reset()
     at_reset = net.memory_in_use()
@@ -95,7 +92,7 @@ def test_reset_with_a_command_in_flight(nic: Nic, net: VirtioNet) -> None:
     net.reset()
     nic.vm.await_threads()
     net.start()
-    assert net.set_pairs(3) in (Ack.OK, Ack.ERR)
+    assert net.set_pairs(3).ack in (Ack.OK, Ack.ERR)
 
 
 @requirement("NET-RST-05")
@@ -117,7 +114,5 @@ def test_chain_of_drivers(nic_cold: Nic, net: VirtioNet) -> None:
         net.start(features)
         assert nic_cold.host().pairs == {0}
         if pairs > 1:
-            assert net.set_pairs(pairs) is Ack.OK
-        landed = nic_cold.receive(flows(64))
-        assert landed.exactly_once, landed
-        assert landed.pairs == set(range(pairs)), landed
+            assert net.set_pairs(pairs)
+        check_frames(nic_cold, pairs)

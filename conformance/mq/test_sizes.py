@@ -3,6 +3,7 @@
 import pytest
 
 from harness.host.flows import flows
+from harness.lifecycle import check_receives
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
 
@@ -30,6 +31,5 @@ def test_contract_holds_for_every_size(nic: Nic, configured_pairs: int) -> None:
 @requirement("NET-MTU-01", "NET-FEAT-02")
 def test_single_pair_receives_and_transmits(nic_control: Nic, configured_pairs: int) -> None:
     """A NIC of one pair has nothing to activate, and works."""
-    landed = nic_control.receive(flows(64))
-    assert landed.exactly_once, landed
+    check_receives(nic_control)
     assert nic_control.transmit(0, flows(64)).exactly_once

@@ -7,8 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from harness.host.flows import flows
-from harness.lifecycle import Snapshot, count_fields, require_room, restore, save, snapshot_folders
+from harness.lifecycle import (
+    Snapshot,
+    check_receives,
+    count_fields,
+    require_room,
+    restore,
+    save,
+    snapshot_folders,
+)
 from harness.testbed.nic import Nic, ProbeNic
 from harness.testbed.testbed import PROBE_MEMORY_MIB, NicPlan, Testbed
 from harness.vmm.base import Vmm
@@ -51,5 +58,5 @@ def snapshot_of_two(testbed: Testbed, nic: ProbeNic) -> Snapshot:
     assert nic.set_pairs(2)
     snapshot = save(testbed, nic)
     restore(testbed, nic, snapshot)
-    assert nic.receive(flows(64)).exactly_once
+    check_receives(nic)
     return snapshot

@@ -2,7 +2,8 @@
 
 import pytest
 
-from harness.guest.probe.net import Ack, VirtioNet, pairs_set
+from harness.guest.answer import Ack
+from harness.guest.probe.net import VirtioNet, pairs_set
 from harness.host.syscalls import ATTACH, DETACH, delay
 from harness.lifecycle import check, migrate, restore, save
 from harness.register.mark import requirement

@@ -7,8 +7,8 @@ tests pause when the threads are in place.
 import pytest
 
 from harness.guest.probe.net import VirtioNet
-from harness.host.flows import flows
 from harness.host.syscalls import Supervisor
+from harness.lifecycle import check_receives
 from harness.register.mark import requirement
 from harness.testbed.nic import ProbeNic
 from harness.testbed.surroundings import Surroundings
@@ -40,4 +40,4 @@ def test_pause_while_threads_start(nic: ProbeNic, net: VirtioNet, supervisor: Su
         nic.reset()
         nic.vm.pause(at_once=True)
     nic.vm.resume()
-    assert nic.receive(flows(64)).exactly_once
+    check_receives(nic)

@@ -7,6 +7,7 @@ import pytest
 from harness.host.flows import flows
 from harness.lifecycle import (
     check,
+    check_frames,
     restore,
     resume_restored,
     save,
@@ -53,10 +54,7 @@ def test_count_is_there_before_resume(testbed: Testbed, nic: ProbeNic, pairs: in
     restore(testbed, nic, snapshot, resume=False)
     assert nic.host().pairs == set(range(pairs))
     resume_restored(testbed, nic, snapshot)
-    assert nic.host().pairs == set(range(pairs))
-    landed = nic.receive(flows(64))
-    assert landed.exactly_once, landed
-    assert landed.pairs == set(range(pairs)), landed
+    check(nic, pairs)
 
 
 @pytest.mark.parametrize("pairs", [1, 3, 4])
@@ -106,9 +104,7 @@ def test_restored_before_any_driver(testbed: Testbed, nic_cold: ProbeNic) -> Non
     nic_cold.start()
     assert nic_cold.host().pairs == {0}
     assert nic_cold.set_pairs(3)
-    landed = nic_cold.receive(flows(64))
-    assert landed.exactly_once, landed
-    assert landed.pairs == {0, 1, 2}, landed
+    check_frames(nic_cold, 3)
 
 
 @requirement("NET-SNAP-01", "NET-RST-02")

@@ -9,6 +9,7 @@ from harness.host.vhost_user.backend import Backend
 from harness.host.vhost_user.faults import Refuse
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user.offer import Offer
+from harness.lifecycle import check_receives
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
 from harness.testbed.testbed import NicPlan, Testbed
@@ -41,8 +42,7 @@ def test_strict_back_end_serves_a_driver_of_one_pair(nic_cold: Nic, net: VirtioN
     for ring in ABOVE:
         end.arm(Refuse(Kind.SET_VRING_ENABLE, ring))
     net.start(CONTROL)
-    landed = nic_cold.receive(flows(64))
-    assert landed.exactly_once, landed
+    check_receives(nic_cold)
     assert nic_cold.transmit(0, flows(64)).exactly_once
 
 
@@ -51,8 +51,7 @@ def test_buffers_from_before_the_start_are_used(testbed: Testbed) -> None:
     """A back end that believes SET_VRING_BASE serves the buffers that the driver made available before DRIVER_OK."""
     (nic,) = testbed.probe_nics([NicPlan()], lambda pairs: testbed.vhost_user(pairs, Offer(pairs)))
     nic.start()
-    landed = nic.receive(flows(64))
-    assert landed.exactly_once, landed
+    check_receives(nic)
 
 
 @requirement("VU-07")

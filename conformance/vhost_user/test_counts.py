@@ -4,12 +4,12 @@ import time
 
 import pytest
 
-from harness.host.flows import flows
 from harness.host.vhost_user.backend import Backend
 from harness.host.vhost_user.faults import Delay
 from harness.host.vhost_user.features import ProtocolFeature
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user.offer import Offer
+from harness.lifecycle import check
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
 from harness.testbed.testbed import NicPlan, Testbed
@@ -78,9 +78,7 @@ def test_count_works_without_acknowledgements(testbed: Testbed) -> None:
     nic.start()
     for pairs in (3, 1, 4, 2):
         assert nic.set_pairs(pairs)
-        landed = nic.receive(flows(64))
-        assert landed.exactly_once, landed
-        assert landed.pairs == nic.host().pairs == set(range(pairs)), landed
+        check(nic, pairs)
 
 
 def _older(pairs: int) -> Offer:
@@ -94,8 +92,6 @@ def test_contract_holds_where_the_vmm_listens(nic: Nic) -> None:
     assert nic.host().pairs == {0}
     for pairs in (3, 1, 4, 2):
         assert nic.set_pairs(pairs)
-        landed = nic.receive(flows(64))
-        assert landed.exactly_once, landed
-        assert landed.pairs == nic.host().pairs == set(range(pairs)), landed
+        check(nic, pairs)
     nic.reset()
     assert nic.host().pairs == {0}

@@ -12,7 +12,7 @@ from harness.host.vhost_user.features import ProtocolFeature, VirtioFeature, mas
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user.offer import Offer
 from harness.host.vhost_user_backend import VhostUser
-from harness.lifecycle import check_refusal
+from harness.lifecycle import check_receives, check_refusal
 from harness.register.mark import requirement
 from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import NicPlan, Testbed
@@ -68,8 +68,7 @@ def test_multiqueue_is_offered_with_a_control_queue_only(plug: Plug, missing: Vi
     nic = plug(Offer(4, resume_at_used=True).minus(missing))
     assert Feature.MQ not in offered(nic) or Feature.CTRL_VQ in offered(nic)
     nic.driver.net.start(PLAIN)
-    landed = nic.receive(flows(64))
-    assert landed.exactly_once, landed
+    check_receives(nic)
 
 
 @waits

@@ -9,6 +9,7 @@ from harness.host.flows import flows
 from harness.host.vhost_user.faults import CloseOn
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user_backend import VhostUser
+from harness.lifecycle import check
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
 
@@ -24,9 +25,7 @@ def test_count_is_in_force_after_a_restart(nic: Nic, port: VhostUser, pairs: int
     assert nic.set_pairs(pairs)
     port.restart()
     assert port.end.enabled_rings() == set(range(2 * pairs))
-    landed = nic.receive(flows(64))
-    assert landed.exactly_once, landed
-    assert landed.pairs == nic.host().pairs == set(range(pairs)), landed
+    check(nic, pairs)
 
 
 @requirement("VU-11", "VU-09")

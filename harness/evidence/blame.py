@@ -13,6 +13,7 @@ import pytest
 from harness.checkout import ROOT
 from harness.errors import DeadlineExceeded, GuestError, HarnessError, Owner, VmmDied, VmmError
 from harness.evidence.threads import failed_threads
+from harness.guest.answer import plain
 from harness.host.trouble import trouble
 from harness.process.exit_status import FROM_OUTSIDE
 from harness.record.results import Verdict
@@ -114,7 +115,7 @@ def line_of(error: BaseException) -> str:
     if isinstance(error, HarnessError):
         return first[:LONGEST]
     if isinstance(error, AssertionError | pytest.fail.Exception):
-        return (first or _source(error))[:LONGEST]
+        return plain(first or _source(error))[:LONGEST]
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({frames[-1].name}, {_short(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {first}{place}"[:LONGEST]

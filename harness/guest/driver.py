@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from harness.guest.answer import Answer
 from harness.host.flows import UNCOUNTED
 from harness.record.landed import Landed
 
+WAS_TOLD = "the guest was told"
+"""How a driver's witness begins."""
 Inject = Callable[[Sequence[bytes]], None]
 
 
@@ -69,8 +72,8 @@ class GuestDriver(Protocol):
     def start(self) -> None:
         """Start the device as this driver does. Raises GuestError if it does not start."""
 
-    def set_pairs(self, pairs: int) -> bool:
-        """Ask the device for this many active pairs; whether it agreed."""
+    def set_pairs(self, pairs: int) -> Answer:
+        """Ask the device for this many active pairs; what it answered, if it did."""
 
     def receive(self, inject: Inject, frames: Sequence[bytes], ledger: Ledger) -> Landed:
         """Let `inject` send these stamped frames, and account for them. Their ledger batch is open."""

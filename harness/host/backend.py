@@ -9,10 +9,11 @@ from typing import Protocol, Self, runtime_checkable
 
 from harness.host.changes import Change
 from harness.host.vhost_user.log import Entry
+from harness.record.pairs import Count, Pairs
 from harness.vmm.base import Attachment
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HostView:
     """The host's witness: the pairs it holds active, and how many it holds at all.
 
@@ -24,10 +25,19 @@ class HostView:
     pairs: frozenset[int]
     total: int
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pairs", Pairs(self.pairs, "the host holds"))
+        object.__setattr__(self, "count", Count(self.count, "the host counts"))
+
     @property
     def consistent(self) -> bool:
         """Whether the host's own sources agree."""
         return self.count == len(self.pairs)
+
+    def __str__(self) -> str:
+        return repr(self.pairs) if self.consistent else f"{self.pairs!r} ({self.count!r})"
+
+    __repr__ = __str__  # pytest shows it in failed assertions
 
 
 @dataclass(frozen=True)

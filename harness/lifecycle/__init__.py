@@ -1,6 +1,13 @@
 """What happens in a device's life: resets, pauses, snapshots, migrations, and what each does to the count."""
 
-from harness.lifecycle.checks import check, check_all_active, check_refusal, check_safe
+from harness.lifecycle.checks import (
+    check,
+    check_all_active,
+    check_frames,
+    check_receives,
+    check_refusal,
+    check_safe,
+)
 from harness.lifecycle.crossing import each_of
 from harness.lifecycle.damage import DAMAGES, NUMBERS, OTHERS, Damage
 from harness.lifecycle.migration import CutLine, destination, migrate
@@ -43,6 +50,8 @@ __all__ = [
     "check",
     "check_all_active",
     "check_count",
+    "check_frames",
+    "check_receives",
     "check_refusal",
     "check_safe",
     "count_fields",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from harness.record.pairs import Pairs
+
 
 @dataclass(frozen=True, repr=False)
 class Landed:
@@ -25,7 +27,7 @@ class Landed:
     @property
     def pairs(self) -> frozenset[int]:
         """The pairs on which anything arrived."""
-        return frozenset(pair for pair, count in self.by_pair.items() if count)
+        return Pairs((pair for pair, count in self.by_pair.items() if count), "frames landed on")
 
     @property
     def exactly_once(self) -> bool:
@@ -34,10 +36,14 @@ class Landed:
 
     def __str__(self) -> str:
         places = ", ".join(f"pair {pair}: {self.by_pair[pair]}" for pair in sorted(self.by_pair)) or "nowhere"
-        rest = "".join(f", {count} {word}" for word, count in self._rest().items() if count)
-        return f"{self.sent} frames sent; landed on {places}{rest}"
+        return f"{self.sent} frames sent; landed on {places}{', ' * bool(self.astray)}{self.astray}"
 
     __repr__ = __str__  # pytest shows it in failed assertions
+
+    @property
+    def astray(self) -> str:
+        """What did not arrive exactly once, in words; empty if all did."""
+        return ", ".join(f"{count} {word}" for word, count in self._rest().items() if count)
 
     def _rest(self) -> dict[str, int]:
         return {"lost": self.lost, "seen twice": self.twice, "late": self.late}

@@ -63,7 +63,7 @@ class Scene:
 def gather(bed: Testbed, issue: Issue) -> Scene:
     """Do what the issue says to do, and look at all three witnesses."""
     nic = bed.nic(NicPlan(PAIRS), "probe", "tap")
-    agreed = issue.asked is None or nic.set_pairs(issue.asked)
+    agreed = issue.asked is None or bool(nic.set_pairs(issue.asked))
     landed = nic.receive(flows(FLOWS))
     host = nic.host()
     nic.vm.check_alive("the frames were on their way")

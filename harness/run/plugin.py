@@ -27,6 +27,7 @@ from harness.host.syscalls import missing
 from harness.lab.routing import reason_to_skip
 from harness.mutants import find_mutant
 from harness.program import called
+from harness.record.pairs import explained
 from harness.record.results import NotRun, Shard, from_dict
 from harness.record.selection import Selection
 from harness.report.matrix import matrix_text
@@ -40,6 +41,7 @@ from harness.testbed.surroundings import Surroundings
 from harness.testbed.testbed import Testbed
 from harness.vmm.base import Vmm
 
+pytest.register_assert_rewrite("harness.lifecycle")  # its assertions are the tests' own
 pytest_plugins = ("harness.run.options", "harness.lab.plugin")
 
 MARKERS = (
@@ -285,6 +287,11 @@ def pytest_runtest_makereport(
         setattr(report, ATTRIBUTE, plain)
         annotate(item, report, from_dict(plain), item.config.stash[_session].evidence)
     return report
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Let pairs say whose they are, where a test compares them in vain."""
+    return explained(op, left, right)
 
 
 class _Listener:

@@ -13,6 +13,7 @@ from typing_extensions import TypeVar
 
 from harness.deadline import wait_until
 from harness.errors import BadInput, DeadlineExceeded, Owner
+from harness.guest.answer import Ack, Answer
 from harness.guest.driver import GuestDriver, Ledger
 from harness.guest.linux.driver import LinuxDriver
 from harness.guest.probe.driver import ProbeDriver
@@ -31,7 +32,7 @@ OUT_PATIENCE = 2.0
 """Seconds in which a frame whose buffer came back to the guest shows up on the host."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Witnesses:
     """What three independent witnesses say of the active pairs. `frames` is None until frames were sent."""
 
@@ -47,6 +48,17 @@ class Witnesses:
             and self.guest == self.host.pairs
             and (self.frames is None or self.frames <= self.guest)
         )
+
+    def name(self, pairs: frozenset[int]) -> bool:
+        """Whether each of them names exactly these pairs."""
+        return self.host.consistent and self.guest == self.host.pairs == self.frames == pairs
+
+    def __str__(self) -> str:
+        return ", ".join(
+            map(repr, [self.guest, self.host, *([self.frames] if self.frames is not None else [])])
+        )
+
+    __repr__ = __str__  # pytest shows it in failed assertions
 
 
 Driver_co = TypeVar("Driver_co", bound=GuestDriver, covariant=True, default=GuestDriver)
@@ -94,14 +106,14 @@ class Nic(Generic[Driver_co, Backend_co]):
         self._journal.add("guest", "the driver started the device", pairs=len(self.driver.believed_pairs))
         self._note_host()
 
-    def set_pairs(self, pairs: int) -> bool:
-        """Ask for this many active pairs through the driver; whether the device agreed."""
+    def set_pairs(self, pairs: int) -> Answer:
+        """Ask for this many active pairs through the driver; what the device answered, if it did."""
         self._journal.add("guest", f"asks for {pairs} pair{'s' * (pairs != 1)}")
-        agreed = self.driver.set_pairs(pairs)
-        told = f"is told {'OK' if agreed else 'ERR'}: {len(self.driver.believed_pairs)} active"
-        self._journal.add("guest", told, pairs=pairs if agreed else None)
+        answer = self.driver.set_pairs(pairs)
+        told = f"is told {answer.told}: {len(self.driver.believed_pairs)} active"
+        self._journal.add("guest", told, pairs=pairs if answer.ack is Ack.OK else None)
         self._note_host()
-        return agreed
+        return answer
 
     def reset(self) -> None:
         """Reset the device and let the driver start it anew, without a VQ_PAIRS_SET."""
@@ -208,7 +220,9 @@ class Nic(Generic[Driver_co, Backend_co]):
         for change in self.backend.changes():
             self._journal.add("netlink", f"{self.backend.kind}: {_in_words(change)}")
         view = self.host()
-        self._journal.add("host", f"active pairs: {sorted(view.pairs)} of {view.total}", pairs=view.count)
+        self._journal.add(
+            "host", f"active pairs: {sorted(view.pairs)} of {view.total}", pairs=int(view.count)
+        )
 
 
 ProbeNic = Nic[ProbeDriver, Backend_co]

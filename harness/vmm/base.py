@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import VmmError
+from harness.errors import HarnessError, VmmError
 
 if TYPE_CHECKING:
     from harness.host.syscalls import Policy
@@ -274,8 +274,8 @@ class Vmm(ABC):
 
 
 def nic_of(config: VmConfig, nic_id: str) -> NicConfig:
-    """The NIC of that id; KeyError names those that there are."""
+    """The NIC of that id; HarnessError names those that there are."""
     found: Sequence[NicConfig] = [nic for nic in config.nics if nic.id == nic_id]
     if not found:
-        raise KeyError(f"no NIC {nic_id!r}; there are {[nic.id for nic in config.nics]}")
+        raise HarnessError(f"there is no NIC {nic_id!r}; there are {[nic.id for nic in config.nics]}")
     return found[0]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from harness.deadline import PACE
 from harness.errors import GuestError
+from harness.guest.answer import UNTOUCHED, Ack, Answer
 from harness.guest.probe.device import Status
 from harness.guest.probe.driver import ProbeDriver
 from harness.guest.probe.features import CONTROL
-from harness.guest.probe.net import UNTOUCHED, Ack, Answer, VirtioNet, pairs_set
+from harness.guest.probe.net import VirtioNet, pairs_set
 from tests.probe.simulated_net import SimulatedNet
 
 AT_ONCE = 0.02
@@ -32,14 +34,14 @@ def test_legal_count_is_acknowledged_and_believed(
 @pytest.mark.parametrize("pairs", [0, 5, 0x8000, 0xFFFF])
 def test_refused_count_is_not_believed(driver: ProbeDriver, device: SimulatedNet, pairs: int) -> None:
     assert driver.set_pairs(2)
-    assert driver.net.set_pairs(pairs) is Ack.ERR
+    assert not driver.net.set_pairs(pairs)
     assert driver.believed_pairs == {0, 1}
     assert device.active == 2
 
 
 def test_control_queue_is_the_third_without_multiqueue(net: VirtioNet, device: SimulatedNet) -> None:
     net.start(CONTROL)
-    assert net.set_pairs(1) is Ack.ERR
+    assert not net.set_pairs(1)
     assert device.doorbells[-1] == 2
 
 
@@ -64,7 +66,12 @@ def test_any_layout_can_be_sent(
 ) -> None:
     answer = started.control(out, into)
     untouched = bytes([UNTOUCHED]) * (sum(into) - 1)
-    assert answer == Answer(Ack.OK, 1, b"\0" + untouched, device.status)
+    assert (answer.ack, answer.written, answer.data, answer.status) == (
+        Ack.OK,
+        1,
+        b"\0" + untouched,
+        device.status,
+    )
     assert device.active == 3
 
 
@@ -72,7 +79,7 @@ def test_silence_is_an_answer(started: VirtioNet, device: SimulatedNet) -> None:
     device.wrong.silent_control = True
     started.post_control(pairs_set(2))
     (answer,) = started.kick_control(within=AT_ONCE)
-    assert answer == Answer(Ack.SILENCE, None, b"", device.status)
+    assert answer == Answer("VQ_PAIRS_SET 2", Ack.SILENCE, status=device.status, waited=AT_ONCE * PACE)
 
 
 def test_part_of_the_answers_leaves_silence_for_the_rest(started: VirtioNet) -> None:
@@ -91,7 +98,7 @@ def test_device_that_asks_for_a_reset_is_seen_and_can_be_reset(
     assert Status.NEEDS_RESET in answer.status
     device.wrong.breaks_on_control = False
     assert Status.NEEDS_RESET not in started.start()
-    assert started.set_pairs(2) is Ack.OK
+    assert started.set_pairs(2)
 
 
 def test_device_that_asks_for_a_reset_at_driver_ok_did_not_start(
@@ -104,14 +111,14 @@ def test_device_that_asks_for_a_reset_at_driver_ok_did_not_start(
 
 def test_unknown_ack_is_handed_over_as_it_is(driver: ProbeDriver, device: SimulatedNet) -> None:
     device.wrong.ack = 0x77
-    assert driver.net.set_pairs(2) == 0x77
+    assert driver.net.set_pairs(2).ack == 0x77
     assert driver.believed_pairs == {0}
 
 
 def test_ack_byte_left_untouched_is_told_apart(driver: ProbeDriver, device: SimulatedNet) -> None:
     device.wrong.writes_no_ack = True
-    assert driver.net.set_pairs(2) is Ack.NONE
-    assert not driver.set_pairs(2)
+    assert driver.net.set_pairs(2).ack is Ack.NONE
+    assert driver.believed_pairs == {0}
 
 
 def test_command_without_an_ack_buffer_can_be_sent(started: VirtioNet, device: SimulatedNet) -> None:
@@ -128,7 +135,7 @@ def test_commands_beyond_the_ring_are_an_error(started: VirtioNet) -> None:
 
 
 def test_descriptors_are_used_again(started: VirtioNet) -> None:
-    assert {started.set_pairs(turn % 4 + 1) for turn in range(300)} == {Ack.OK}
+    assert {started.set_pairs(turn % 4 + 1).ack for turn in range(300)} == {Ack.OK}
 
 
 def test_belief_follows_the_answers_whatever_their_order(started: VirtioNet, device: SimulatedNet) -> None:
@@ -154,11 +161,11 @@ def test_every_step_that_the_device_sees_is_told(net: VirtioNet) -> None:
     assert told[:7] == [
         ("has set DRIVER_OK", 1),
         ("control queue: VQ_PAIRS_SET 3", None),
-        ("control queue: ack OK", 3),
+        ("control queue: VQ_PAIRS_SET 3 was acknowledged", 3),
         ("control queue: VQ_PAIRS_SET 9", None),
-        ("control queue: ack ERR", None),
+        ("control queue: VQ_PAIRS_SET 9 was refused", None),
         ("control queue: command 01 00", None),
-        ("control queue: ack ERR", None),
+        ("control queue: command 01 00 was refused", None),
     ]
     assert told[7][0] == "control queue: " + ", ".join(["VQ_PAIRS_SET 2"] * 8) + " and 2 more"
     assert told[-1] == ("resets the device", None)
@@ -169,4 +176,4 @@ def test_silence_is_told_too(net: VirtioNet) -> None:
     net.start()
     net.narrate = lambda what, pairs: told.append(what)
     net.await_control(within=AT_ONCE)
-    assert told == ["control queue: 1 without an answer after 0.02 s"]
+    assert told == [f"control queue: a command had no answer within {AT_ONCE * PACE:.1f} s"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.errors import GuestError
+from harness.errors import GuestError, HarnessError
 from harness.guest.probe.virtqueue import Arena, Buffer, Virtqueue
 from tests.probe.device_queue import DeviceQueue
 from tests.probe.machine import Machine
@@ -129,7 +129,7 @@ def test_arena_aligns_and_does_not_overlap(arena: Arena) -> None:
 
 def test_full_arena_says_so(arena: Arena) -> None:
     arena.take(2 << 20)
-    with pytest.raises(GuestError, match="memory is full: 1048577 more bytes do not fit into its 3072 KiB"):
+    with pytest.raises(HarnessError, match="memory is full: 1048577 more bytes do not fit into its 3072 KiB"):
         arena.take((1 << 20) + 1)
 
 

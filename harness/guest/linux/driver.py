@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address
 
 from harness.deadline import Deadline
-from harness.guest.driver import Inject, Ledger
+from harness.guest.answer import Ack, Answer
+from harness.guest.driver import WAS_TOLD, Inject, Ledger
 from harness.guest.linux.frames import Frames
 from harness.guest.linux.guest import LinuxGuest, Refused
 from harness.guest.linux.pktgen import Datagram
 from harness.record.landed import Landed
+from harness.record.pairs import Pairs
 from harness.vmm.base import NicConfig
 
 WINDOW = 512
@@ -57,23 +59,24 @@ class LinuxDriver:
     @property
     def believed_pairs(self) -> frozenset[int]:
         """As many pairs as `ethtool -l` said when it was last asked, which is after each change."""
-        return frozenset(range(self._pairs))
+        return Pairs(range(self._pairs), WAS_TOLD)
 
-    def set_pairs(self, pairs: int) -> bool:
-        """`ethtool -L`; whether ethtool, the kernel and the device agreed.
+    def set_pairs(self, pairs: int) -> Answer:
+        """`ethtool -L`; it is refused where ethtool, the kernel or the device does.
 
         The kernel sends nothing for the count that it has already: then another count comes first.
         """
         self._look()
+        command = f"ethtool -L combined {pairs}"
         try:
             if pairs == self._pairs and self._max_pairs > 1:
                 self.guest.set_channels(self.interface, pairs - 1 or 2)
             self.guest.set_channels(self.interface, pairs)
         except Refused:
-            return False
+            return Answer(command, Ack.ERR)
         finally:
             self._pairs = self.guest.channels(self.interface).current
-        return True
+        return Answer(command, Ack.OK)
 
     def receive(self, inject: Inject, frames: Sequence[bytes], ledger: Ledger) -> Landed:
         """Send in windows; wait until as many were counted, or none came for QUIET seconds.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
 from harness.deadline import wait_until
-from harness.errors import Owner
+from harness.errors import HarnessError, Owner
 from harness.guest.probe import pci
 from harness.guest.probe.bus import Bus, Operation, map_registers, read, write
 from harness.guest.probe.features import Feature
@@ -216,6 +216,8 @@ class VirtioDevice:
 
     def doorbell(self, index: int) -> Operation:
         """The operation that notifies the device of new buffers on a virtqueue that was enabled."""
+        if index not in self._doorbells:
+            raise HarnessError(f"virtqueue {index} was not enabled: those are {sorted(self._doorbells)}")
         return write(2, self._doorbells[index], index)
 
     def notify(self, *indices: int) -> None:

@@ -7,13 +7,15 @@ from collections.abc import Collection, Sequence
 
 from harness.deadline import PACE
 from harness.errors import GuestError
-from harness.guest.driver import Inject, Ledger
+from harness.guest.answer import Answer
+from harness.guest.driver import WAS_TOLD, Inject, Ledger
 from harness.guest.probe.bus import Bus
 from harness.guest.probe.device import Status
 from harness.guest.probe.features import MULTIQUEUE, Feature
-from harness.guest.probe.net import Ack, DriverState, VirtioNet
+from harness.guest.probe.net import DriverState, VirtioNet
 from harness.host.flows import STAMP_LENGTH, STAMP_OFFSET, read_stamp
 from harness.record.landed import Landed
+from harness.record.pairs import Pairs
 
 WINDOW = 512
 """Frames sent before what arrived is taken off: less than a tap queue holds (1000), so that none is dropped."""
@@ -65,11 +67,11 @@ class ProbeDriver:
     @property
     def believed_pairs(self) -> frozenset[int]:
         """Pair 0 from DRIVER_OK on; after an acknowledged VQ_PAIRS_SET n, the first n."""
-        return frozenset(range(self.net.active_pairs or 0))
+        return Pairs(range(self.net.active_pairs or 0), WAS_TOLD)
 
-    def set_pairs(self, pairs: int) -> bool:
-        """Send VQ_PAIRS_SET; whether the ack was OK."""
-        return self.net.set_pairs(pairs) is Ack.OK
+    def set_pairs(self, pairs: int) -> Answer:
+        """Send VQ_PAIRS_SET; the answer."""
+        return self.net.set_pairs(pairs)
 
     def receive(self, inject: Inject, frames: Sequence[bytes], ledger: Ledger) -> Landed:
         """Send in windows, taking arrivals off in between; wait until all are in or none came for a while."""

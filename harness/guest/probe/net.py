@@ -9,11 +9,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Collection, ItemsView, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from harness.deadline import Deadline, wait_until
-from harness.errors import DeadlineExceeded, GuestError, Owner
+from harness.deadline import PACE, Deadline, wait_until
+from harness.errors import DeadlineExceeded, GuestError, HarnessError, Owner
+from harness.guest.answer import UNTOUCHED, Ack, Answer
 from harness.guest.probe import pci
 from harness.guest.probe.bus import Bus
 from harness.guest.probe.device import Common, Status, VirtioDevice
@@ -30,9 +31,8 @@ RING = 256
 CONFIG_MAC, CONFIG_MAX_PAIRS = 0, 8
 _LOOK_AGAIN = 0.000_05
 """Seconds between two looks for buffers that the device still holds."""
-CONTROL_PATIENCE = 2.0
-UNTOUCHED = 0xEE
-"""What the ack byte holds before the device writes it."""
+CONTROL_PATIENCE = 5.0
+"""Seconds: an answer takes microseconds, and a thread of a VMM on a busy host its turn."""
 
 
 NAMED = 8
@@ -52,27 +52,6 @@ class Class(IntEnum):
 
 VQ_PAIRS_SET, RSS_CONFIG, HASH_CONFIG = 0, 1, 2
 """Commands of class MQ."""
-
-
-class Ack(IntEnum):
-    """The device's answer to a control command, and what stands for none."""
-
-    OK = 0
-    ERR = 1
-    NONE = UNTOUCHED
-    """The buffer came back, its ack byte untouched."""
-    SILENCE = -1
-    """The buffer never came back."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What became of a control command: the ack, the written length (None: never used), all device-written bytes."""
-
-    ack: Ack | int
-    written: int | None
-    data: bytes
-    status: Status
 
 
 @dataclass(frozen=True)
@@ -107,6 +86,20 @@ def pairs_set(pairs: int) -> list[bytes]:
     return [bytes([Class.MQ, VQ_PAIRS_SET]), struct.pack("<H", pairs)]
 
 
+class Queues(dict[int, Virtqueue]):
+    """The virtqueues that are set up, by index. Asking for one that is not raises in words, whoever's fault it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lacking: dict[int, str] = {}
+        """Those that the device should have by what it says, and to which it gives no size."""
+
+    def __missing__(self, index: int) -> Virtqueue:
+        if index in self.lacking:
+            raise GuestError(f"the device has {self.lacking[index]}: its queue_size reads 0 there")
+        raise HarnessError(f"virtqueue {index} was not set up: the driver has set up {sorted(self)}")
+
+
 def _silently(what: str, pairs: int | None) -> None:
     """Tell nobody."""
 
@@ -133,7 +126,7 @@ class VirtioNet:
         self.device = find_net(bus, mac, device)
         room = (bus.memory.size - bus.free_memory) // shares & -PAGE
         self._arena = Arena(bus.memory, bus.free_memory + share * room, bus.free_memory + (share + 1) * room)
-        self.queues: dict[int, Virtqueue] = {}
+        self.queues = Queues()
         self._transmit_slots: dict[int, list[int]] = {}
         self.features = Feature(0)
         self.control_index = 2
@@ -141,6 +134,7 @@ class VirtioNet:
         """What the device agreed to last: 1 from DRIVER_OK on, then the number in each acknowledged VQ_PAIRS_SET."""
         self._receiveqs: dict[int, Virtqueue] = {}
         self._asked: dict[int, int] = {}  # the pairs in each VQ_PAIRS_SET under way, by its head descriptor
+        self._under_way: dict[int, str] = {}  # every command under way, in words, by its head descriptor
         self._posted: list[str] = []
         self.narrate: Callable[[str, int | None], None] = _silently
         """Told of each step that the device sees, with the count of active pairs where that changes: for a timeline."""
@@ -173,6 +167,7 @@ class VirtioNet:
         self._arena.memory = bus.memory
         self.active_pairs = then.active_pairs
         self._asked = dict(then.asked)
+        self._under_way = {head: f"VQ_PAIRS_SET {count}" for head, count in then.asked.items()}
         self._transmit_slots = {index: list(free) for index, free in then.transmit_slots.items()}
         for index, queue in self.queues.items():
             queue.memory = bus.memory
@@ -184,8 +179,10 @@ class VirtioNet:
             self.narrate("resets the device", None)
         self.device.reset()
         self.queues.clear()
+        self.queues.lacking.clear()
         self._receiveqs.clear()
         self._asked.clear()
+        self._under_way.clear()
         self._posted.clear()
         self.active_pairs = None
 
@@ -234,7 +231,9 @@ class VirtioNet:
         if queues is not None:
             wanted = sorted(queues)
         for index, fact in zip(wanted, self.device.queue_facts(wanted), strict=True):
-            if fact.size:
+            if not fact.size:
+                self.queues.lacking[index] = self._position(index, most)
+            else:
                 self.queues[index] = Virtqueue(self._arena, index, min(ring, fact.size))
         self._receiveqs = {
             index // 2: queue
@@ -257,6 +256,17 @@ class VirtioNet:
     def receive_queues(self) -> ItemsView[int, Virtqueue]:
         """Pair and virtqueue of each receiveq that is set up."""
         return self._receiveqs.items()
+
+    def _position(self, index: int, most: int) -> str:
+        """Where a virtqueue should be, in words, under these features with so many pairs."""
+        if self._is_control(index):
+            whose = (
+                f"2 \u00d7 max_virtqueue_pairs of {most}"
+                if Feature.MQ in self.features
+                else "without multiqueue"
+            )
+            return f"no control queue at index {index}, {whose}"
+        return f"no virtqueue at index {index}, of {most} pairs that it says it has"
 
     def _is_control(self, index: int) -> bool:
         return Feature.CTRL_VQ in self.features and index == self.control_index
@@ -294,6 +304,7 @@ class VirtioNet:
         if command.startswith(bytes([Class.MQ, VQ_PAIRS_SET])) and len(command) >= 4:
             self._asked[head] = struct.unpack_from("<H", command, 2)[0]
             words = f"VQ_PAIRS_SET {self._asked[head]}"
+        self._under_way[head] = words
         self._posted.append(words)
         return ack
 
@@ -329,21 +340,22 @@ class VirtioNet:
                 ack = next(
                     (known for known in Ack if data and known == data[0]), data[0] if data else Ack.NONE
                 )
-                answers.append(Answer(ack, used.written, data, Status(0)))
-                asked = self._asked.pop(used.descriptors[0], None)
+                head = used.descriptors[0]
+                answers.append(Answer(self._under_way.pop(head, "a command"), ack, used.written, data))
+                asked = self._asked.pop(head, None)
                 if asked is not None and ack is Ack.OK:
                     self.active_pairs = asked
-                told = ack.name if isinstance(ack, Ack) else f"{ack:#x}"
-                self.narrate(f"control queue: ack {told}", asked if ack is Ack.OK else None)
+                self.narrate(f"control queue: {answers[-1]}", asked if ack is Ack.OK else None)
             return len(answers) >= count
 
         with suppress(DeadlineExceeded):  # silence is an answer to be judged, and is one below
             wait_until("the control queue's answers", arrived, owed_by=Owner.VMM, within=within, every=0)
-        status = self.device.status
-        missing = [Answer(Ack.SILENCE, None, b"", status)] * (count - len(answers))
-        if missing:
-            self.narrate(f"control queue: {len(missing)} without an answer after {within:g} s", None)
-        return [Answer(a.ack, a.written, a.data, status) for a in answers] + missing
+        status, waited = self.device.status, within * PACE
+        silent = [*self._under_way.values(), *["a command"] * count][: count - len(answers)]
+        for words in silent:
+            answers.append(Answer(words, Ack.SILENCE, waited=waited))
+            self.narrate(f"control queue: {answers[-1]}", None)
+        return [replace(answer, status=status) for answer in answers]
 
     def publish_and_reset(self) -> None:
         """Publish what was posted, ring, and reset at once, with nothing between the two register writes."""
@@ -357,9 +369,9 @@ class VirtioNet:
         self.post_control(out, into)
         return self.kick_control()[0]
 
-    def set_pairs(self, pairs: int) -> Ack | int:
-        """Send VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET (virtio 1.2, 5.1.6.5.5); its ack. Any 16-bit number is sent."""
-        return self.control(pairs_set(pairs)).ack
+    def set_pairs(self, pairs: int) -> Answer:
+        """Send VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET (virtio 1.2, 5.1.6.5.5); its answer. Any 16-bit number is sent."""
+        return self.control(pairs_set(pairs))
 
     # Frames
 
