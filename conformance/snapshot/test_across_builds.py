@@ -18,7 +18,7 @@ copied_or_handed_over = pytest.mark.parametrize(
         pytest.param(
             True,
             id="local",
-            marks=pytest.mark.only_on("cloud-hypervisor", reason="QEMU 7.2 hands no memory over"),
+            marks=pytest.mark.only_on("cloud-hypervisor", reason="QEMU is asked for no such migration"),
         ),
     ],
 )

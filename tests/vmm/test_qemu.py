@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness.errors import DeadlineExceeded, VmmDied, VmmError
+from harness.errors import BadInput, DeadlineExceeded, VmmDied, VmmError
 from harness.vmm import qemu as qemu_module
 from harness.vmm.base import Launch, NicConfig, TapByFds, TapByName, VhostUserSocket, Vm, VmConfig, Vmm
-from harness.vmm.qemu import QemuVm, device_options, nic_arguments
+from harness.vmm.qemu import Qemu, QemuVm, device_options, nic_arguments
+from harness.vmm.qemu_version import QemuVersion
 from tests.vmm.conftest import Start
 
 MAC = "02:00:00:00:01:00"
+OLD, NEW = QemuVersion((7, 2)), QemuVersion((11, 1))
+TO_A_BACK_END = NicConfig("n", MAC, 2, VhostUserSocket(Path("/s")))
 
 
 @pytest.fixture
@@ -95,17 +99,67 @@ def test_what_qemu_does_not_do_is_one_sentence(running: Vm) -> None:
     ids=["tap", "descriptors", "vhost-user"],
 )
 def test_netdev_counts_pairs(nic: TapByName, netdev: str) -> None:
-    words = nic_arguments(NicConfig("n", MAC, 2, nic))
+    words = nic_arguments(NicConfig("n", MAC, 2, nic), OLD)
     assert words[words.index("-netdev") + 1] == netdev
     assert f"mac={MAC},mq=on" in words[words.index("-device") + 1]
 
 
 def test_tap_of_one_pair_is_not_multi_queue() -> None:
-    words = " ".join(nic_arguments(NicConfig("n", MAC, 1, TapByName("t"))))
+    words = " ".join(nic_arguments(NicConfig("n", MAC, 1, TapByName("t")), OLD))
     assert "queues=" not in words
     assert "mq=off" in words
 
 
 @pytest.mark.parametrize(("asked", "given"), [(64, 256), (512, 512), (4096, 1024)])
 def test_ring_size_is_kept_within_qemus_bounds(asked: int, given: int) -> None:
-    assert device_options(NicConfig("n", MAC, 2, TapByName("t"), asked))["rx_queue_size"] == given
+    assert device_options(NicConfig("n", MAC, 2, TapByName("t"), asked), OLD)["rx_queue_size"] == given
+
+
+@pytest.mark.parametrize(
+    ("said", "number"),
+    [
+        ("7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)", (7, 2)),
+        ("10.0.13 (Debian 1:10.0.13+ds-0+deb13u1)", (10, 0)),
+        ("11.1.50 (v11.1.0-123-gabcdef)", (11, 1)),
+    ],
+)
+def test_version_is_what_the_binary_says(said: str, number: tuple[int, int]) -> None:
+    assert QemuVersion.of(said).number == number
+
+
+def test_a_version_that_is_none_is_said() -> None:
+    with pytest.raises(BadInput, match="names no version that is a number: 'main'"):
+        QemuVersion.of("main")
+
+
+@pytest.mark.parametrize(
+    ("version", "words"),
+    [
+        ((7, 2), "socket,id=n-socket,path=/s,reconnect=1"),
+        ((9, 1), "socket,id=n-socket,path=/s,reconnect=1"),
+        ((9, 2), "socket,id=n-socket,path=/s,reconnect-ms=1000"),
+        ((11, 1), "socket,id=n-socket,path=/s,reconnect-ms=1000"),
+    ],
+)
+def test_a_back_end_is_connected_to_again_in_the_words_of_the_version(
+    version: tuple[int, int], words: str
+) -> None:
+    said = nic_arguments(TO_A_BACK_END, QemuVersion(version))
+    assert said[said.index("-chardev") + 1] == words
+
+
+def test_only_a_version_that_would_end_over_them_is_given_no_vectors() -> None:
+    assert [device_options(TO_A_BACK_END, version)["vectors"] for version in (OLD, NEW)] == [0, 6]
+    on_a_tap = NicConfig("n", MAC, 2, TapByName("t"))
+    assert device_options(on_a_tap, OLD)["vectors"] == 6
+    old, new = Qemu("old", Path("/q"), "7.2.22"), Qemu("new", Path("/q"), "11.1.3")
+    assert "QEMU 7.2.22 is given none with vhost-user" in old.withholds_vectors(TO_A_BACK_END)
+    assert [old.withholds_vectors(on_a_tap), new.withholds_vectors(TO_A_BACK_END)] == ["", ""]
+
+
+def test_the_installed_qemu_knows_each_word_and_calls_none_deprecated(qemu: Vmm, workdir: Path) -> None:
+    nowhere = replace(TO_A_BACK_END, attachment=VhostUserSocket(workdir / "nowhere"))
+    words = tuple(nic_arguments(nowhere, QemuVersion.of(qemu.version))[:2])
+    with qemu.launch(VmConfig(kernel=None, memory_mib=16, extra_args=words), Launch(workdir)) as vm:
+        assert vm.state() == "running"
+        assert "deprecated" not in vm.log()
