@@ -11,21 +11,23 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import itertools
 import os
 import select
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from harness.host import tun
+from harness.host.wire import ETH_P_ALL, PACKET_IGNORE_OUTGOING, SOL_PACKET
 
 _ETHERNET = 14
-_MAC = bytes.fromhex("020000517565")
-"""Where the frames go that ask: to nobody, so that the host's network stack drops them."""
+_NOBODY = bytes.fromhex("02000051")
+"""How the addresses begin to which the frames go that ask: nobody has them, so that the host drops the frames."""
 # UDP between documentation addresses (RFC 5737), a flow of its own: the tap learns which queue it was sent on
-_FRAME = (
-    _MAC
-    + bytes(6)
+_REST = (
+    bytes(6)
     + b"\x08\x00"
     + struct.pack("!BBHHHBBH4s4s", 0x45, 0, 348, 0, 0, 1, 17, 0, b"\xc0\0\2\1", b"\xc6\x33\x64\1")
     + struct.pack("!HHHH", 9, 9, 328, 0)
@@ -38,47 +40,71 @@ _PATIENCE = 0.05
 # struct sock_filter: code, jump if true, jump if false, k (linux/filter.h)
 _LOAD, _LOAD_HALF, _JUMP_IF, _ADD, _RETURN, _RETURN_SUM = 0x20, 0x28, 0x15, 0x04, 0x06, 0x16
 _QUEUE = 0xFFFFF000 + 24
-_FILTER = (
-    (_LOAD, 0, 0, 0),
-    (_JUMP_IF, 0, 5, int.from_bytes(_MAC[:4])),
-    (_LOAD_HALF, 0, 0, 4),
-    (_JUMP_IF, 0, 3, int.from_bytes(_MAC[4:])),
-    (_LOAD, 0, 0, _QUEUE),
-    (_ADD, 0, 0, _ETHERNET),
-    (_RETURN_SUM, 0, 0, 0),
-    (_RETURN, 0, 0, 0x40000),
-)
 _SO_ATTACH_FILTER = 26
+_askers = itertools.count()
 _MARKS = 64
 """A mark is a signal number that nobody uses: the one for asynchronous input, which VMMs do not ask for (F_SETSIG)."""
 
 
-def cut_to_number(receiver: socket.socket) -> None:
-    """Let a packet socket cut the frames of `number_of` to a length that tells the queue. Others come whole."""
-    program = b"".join(struct.pack("HBBI", *instruction) for instruction in _FILTER)
-    held = ctypes.create_string_buffer(program)
-    receiver.setsockopt(
-        socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(_FILTER), ctypes.addressof(held))
-    )
+class Asker:
+    """Asks for the numbers of one tap's queues, with frames that come back on a packet socket.
 
-
-def number_of(queue: int, receiver: socket.socket, others: list[bytes]) -> int | None:
-    """The kernel's number of a queue, from 0; None if no answer comes, as from an interface that is down.
-
-    `receiver` is a packet socket on the tap after `cut_to_number`. Frames of others that are read on the way are added
-    to `others`.
+    `receiver` is that socket: it cuts the frames of this asker to a length that tells the queue, drops those of others
+    who ask, and gives all else whole. What is read of that on the way is handed to `keep`.
     """
-    try:
-        os.write(queue, bytes(tun.header_size(queue)) + _FRAME)
-    except OSError:
+
+    def __init__(self, receiver: socket.socket, keep: Callable[[bytes], object] = len) -> None:
+        self._receiver = receiver
+        self._keep = keep
+        number = next(_askers) & 0xFFFF
+        self._address = _NOBODY + struct.pack("!H", number)
+        program = b"".join(struct.pack("HBBI", *instruction) for instruction in _filter(number))
+        held = ctypes.create_string_buffer(program)
+        receiver.setsockopt(
+            socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(program) // 8, ctypes.addressof(held))
+        )
+
+    def number_of(self, queue: int) -> int | None:
+        """The kernel's number of a queue, from 0; None if no answer comes, as from an interface that is down."""
+        try:
+            os.write(queue, bytes(tun.header_size(queue)) + self._address + _REST)
+        except OSError:
+            return None
+        while select.select([self._receiver], [], [], _PATIENCE)[0]:
+            frame = self._receiver.recv(65536)
+            if not frame.startswith(self._address):
+                self._keep(frame)
+            else:
+                return len(frame) - _ETHERNET - 1  # 0 would say that none was recorded
         return None
-    while select.select([receiver], [], [], _PATIENCE)[0]:
-        frame = receiver.recv(65536)
-        if not frame.startswith(_MAC):
-            others.append(frame)
-        else:
-            return len(frame) - _ETHERNET - 1  # 0 would say that none was recorded
-    return None
+
+
+@contextmanager
+def asker_on(tap: str) -> Iterator[Asker | None]:
+    """An asker with a socket of its own, for whoever has none on the tap; None where the tap is in another network."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as receiver:
+        asker = Asker(receiver)
+        receiver.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+        try:
+            receiver.bind((tap, ETH_P_ALL))
+        except OSError:
+            yield None
+            return
+        yield asker
+
+
+def _filter(number: int) -> Sequence[tuple[int, int, int, int]]:
+    return (
+        (_LOAD, 0, 0, 0),
+        (_JUMP_IF, 0, 6, int.from_bytes(_NOBODY)),
+        (_LOAD_HALF, 0, 0, 4),
+        (_JUMP_IF, 0, 3, number),
+        (_LOAD, 0, 0, _QUEUE),
+        (_ADD, 0, 0, _ETHERNET),
+        (_RETURN_SUM, 0, 0, 0),
+        (_RETURN, 0, 0, 0),
+        (_RETURN, 0, 0, 0x40000),
+    )
 
 
 def mark(queue: int, pair: int) -> None:

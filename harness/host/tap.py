@@ -29,7 +29,7 @@ from harness.host import namespace, tun
 from harness.host.backend import HostView, Place
 from harness.host.changes import Change, QueueCounts
 from harness.host.held_queues import held_queues, in_order
-from harness.host.queue_numbers import cut_to_number
+from harness.host.queue_numbers import Asker, mark
 from harness.host.wire import TAKEN_WITHIN, Wire, enlarge
 from harness.vmm.base import Attachment, TapByFds, TapByName
 
@@ -113,7 +113,7 @@ class Tap:
         self._state = Path(f"/sys/class/net/{self.name}/operstate")
         self._wire = Wire(self.name)
         undo.callback(self._wire.close)
-        cut_to_number(self._wire.receiver)
+        self._asker = Asker(self._wire.receiver, keep=self._wire.keep)
 
     def _delete(self) -> None:
         try:
@@ -145,8 +145,7 @@ class Tap:
     def _each(self, pid: int) -> list[bool]:
         """Attachment of each queue, pair by pair."""
         with held_queues(pid, self.name) as held:
-            ask = pid not in self._heirs
-            in_pairs = in_order(held, self._wire.receiver, self._wire.waiting, ask=ask)
+            in_pairs = in_order(held, None if pid in self._heirs else self._asker)
             return [queue.attached for queue in in_pairs]
 
     def changes(self) -> list[Change]:
@@ -231,8 +230,9 @@ class HandedTap(Tap):
 
     def _open_descriptors(self) -> None:
         with _explained():
-            for _ in range(self.pairs):
+            for pair in range(self.pairs):
                 self.descriptors.append(tun.open_queue(self.name, multi_queue=self.pairs > 1))
+                mark(self.descriptors[-1], pair)
 
     def _close_descriptors(self) -> None:
         while self.descriptors:

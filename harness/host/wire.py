@@ -26,8 +26,7 @@ class Wire:
         self._name = name
         self._sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self.receiver = socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
-        self.waiting: list[bytes] = []
-        """Frames that somebody has read from `receiver` on the way to another."""
+        self._waiting: list[bytes] = []
         try:
             self._sender.bind((name, 0))
             enlarge(self.receiver, CAPTURE_BYTES)
@@ -63,9 +62,13 @@ class Wire:
             return False
         return True
 
+    def keep(self, frame: bytes) -> None:
+        """Have a frame taken next that was read from `receiver` on the way to another."""
+        self._waiting.append(frame)
+
     def take(self) -> list[bytes]:
         """What came since the last call."""
-        frames, self.waiting = self.waiting, []
+        frames, self._waiting = self._waiting, []
         while True:
             try:
                 frames.append(self.receiver.recv(65536))

@@ -3,7 +3,7 @@
 A `Supervisor` starts the process under a filter that hands each call over (filter, spawn, notifications), finds
 out who asks for what (caller), asks its policies for a verdict (policy, conditions), carries it out on a duplicate
 of the descriptor (execution), and keeps the record (call). `mutants` are ready-made policies, most of which keep
-a tap in another shape than the VMM believes (reshape, queues). A `ViolationWatch` traces a process for calls that
+a tap in another shape than the VMM believes (reshape). A `ViolationWatch` traces a process for calls that
 its own filter forbids; those never reach a supervisor.
 """
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from harness.host.held_queues import HeldQueue, Lookout
 from harness.host.syscalls.call import Action, Call, Operation
 from harness.host.syscalls.policy import Verdict
-from harness.host.syscalls.queues import HeldQueue, queues_of
 
 Pairs = frozenset[int]
 
 
 @dataclass(frozen=True)
 class Situation:
-    """A tap at one call of the VMM's. Pairs count from 0, in the order of `queues_of`.
+    """A tap at one call of the VMM's. Pairs count from 0.
 
     `believed`: those that the VMM takes for attached once it is told that the call succeeded; `attached`: those
     that the kernel holds attached before anything is done; `pair`: the one that the call is about; `total`: all
@@ -46,11 +46,12 @@ class Reshape:
     shape: Shape
     _beliefs: dict[tuple[int, str], tuple[Pairs, Pairs]] = field(default_factory=dict)
     """Per process and tap: what the VMM believes, and what the kernel was left with."""
+    _lookout: Lookout = field(default_factory=Lookout)
 
     def decide(self, call: Call, earlier: Sequence[Call]) -> Verdict | None:
         """Bring the call's tap into shape."""
-        queues = [queue for queue in queues_of(call.caller.pid) if queue.tap == call.tap]
-        pair = next((i for i, queue in enumerate(queues) if call.caller.fd in queue.fds), None)
+        queues = self._lookout.queues(call.caller.pid, call.tap)
+        pair = next((i for i, queue in enumerate(queues) if call.caller.fd in queue.descriptors), None)
         if pair is None or call.action is None:
             return None
         key = (call.caller.pid, call.tap)
@@ -73,7 +74,11 @@ def _operations(
     """The differences from step to step. Attaches come first, so that no step passes through fewer queues."""
     operations = []
     for wanted in steps:
-        operations += [Operation(queues[pair].fds[0], Action.ATTACH) for pair in sorted(wanted - attached)]
-        operations += [Operation(queues[pair].fds[0], Action.DETACH) for pair in sorted(attached - wanted)]
+        operations += [
+            Operation(queues[pair].descriptors[0], Action.ATTACH) for pair in sorted(wanted - attached)
+        ]
+        operations += [
+            Operation(queues[pair].descriptors[0], Action.DETACH) for pair in sorted(attached - wanted)
+        ]
         attached = wanted
     return tuple(operations)

@@ -95,16 +95,19 @@ def _possible() -> None:
 
 @pytest.fixture
 def stand_in(_possible: None) -> Iterator[MakeStandIn]:
-    """Starts a stand-in under the given policy, in its own network namespace, with tap t0 of four queues open."""
+    """Starts a stand-in under the given policy, in its own network namespace, with tap t0 of four queues open.
+
+    `displaced`: their descriptors are not in the order of the pairs. With a `tap` it opens that one, in this network.
+    """
     with ExitStack() as undo:
 
-        def make(policy: Policy | None = None) -> StandIn:
+        def make(policy: Policy | None = None, *, displaced: bool = False, tap: str = "") -> StandIn:
             child = StandIn(policy)
             undo.callback(child.close)
             assert child.answer("the child to start") == "ready"
-            if code := child.tell("enter"):
+            if not tap and (code := child.tell("enter")):
                 pytest.skip(f"no network namespace ({errno.errorcode[code]}): run with sudo")
-            child.tell("open_tap", "t0", 4)
+            child.tell("open_tap", tap or "t0", 4, displaced)
             return child
 
         yield make

@@ -35,12 +35,20 @@ def enter() -> int:
     return ctypes.get_errno() if libc.unshare(CLONE_NEWNET) else 0
 
 
-def open_tap(name: str, pairs: int) -> list[int]:
-    """Open a tap's queues, each with a duplicate descriptor as VMMs have; the descriptors."""
+def open_tap(name: str, pairs: int, displaced: bool = False) -> list[int]:
+    """Open a tap's queues, each with a duplicate descriptor as VMMs have; the descriptors.
+
+    `displaced`: another file is closed after the first, so that the second gets a lower number.
+    """
+    other = os.open("/dev/null", os.O_RDONLY)
     fds: list[int] = []
     for _ in range(pairs):
         fds.append(os.open("/dev/net/tun", os.O_RDWR))
         fcntl.ioctl(fds[-1], TUNSETIFF, ifreq(name, TAP_MULTI_QUEUE))
+        if displaced and len(fds) == 1:
+            os.close(other)
+    if not displaced:
+        os.close(other)
     queues[name] = [(fd, os.dup(fd)) for fd in fds]
     return fds
 

@@ -11,6 +11,7 @@ import pytest
 from harness.deadline import wait_until
 from harness.errors import BadInput, Owner
 from harness.host.syscalls.mutants import ENDURANCE, MUTANTS, mutant
+from harness.host.tap import Tap
 
 if TYPE_CHECKING:
     from tests.host.syscalls.conftest import MakeStandIn, StandIn
@@ -117,6 +118,31 @@ WALKS = {
 @pytest.mark.parametrize("name", WALKS)
 def test_what_the_kernel_ends_up_with(vmm: MakeVmm, name: str) -> None:
     assert walk(vmm(name)) == WALKS[name]
+
+
+@pytest.mark.parametrize("kind", [LikeQemu, LikeCloudHypervisor])
+@pytest.mark.parametrize("name", ["one-pair-too-few", "wrong-queue"])
+def test_pairs_are_not_taken_for_the_order_of_descriptors(
+    stand_in: MakeStandIn, kind: type[Vmm], name: str
+) -> None:
+    """Another thread closed a file while the VMM opened its queues: its duplicates tell them apart all the same."""
+    assert walk(kind(stand_in(mutant(name).policy(), displaced=True))) == WALKS[name]
+
+
+@pytest.mark.usefixtures("own_network")
+@pytest.mark.parametrize("kind", [LikeQemu, LikeCloudHypervisor])
+@pytest.mark.parametrize("name", ["one-pair-too-few", "wrong-queue"])
+def test_pairs_are_those_that_the_kernel_numbered(stand_in: MakeStandIn, kind: type[Vmm], name: str) -> None:
+    """No duplicate is left to tell the queues apart by: the kernel is asked. The tap sees nothing of it."""
+    tap = Tap("numbered", 4)
+    try:
+        child = stand_in(mutant(name).policy(), displaced=True, tap=tap.name)
+        child.tell("close_copies", tap.name)
+        assert walk(kind(child, tap=tap.name)) == WALKS[name]
+        assert tap.capture() == []
+        assert tap.view(child.popen.pid).pairs == WALKS[name][-1]
+    finally:
+        tap.close()
 
 
 def test_without_a_mutant_the_walk_is_right(stand_in: MakeStandIn) -> None:
