@@ -19,6 +19,7 @@ from harness.evidence.rerun import rerun_line
 from harness.evidence.timeline import merged, text
 from harness.record.results import Case, PairRow, Result, Verdict, to_dict
 from harness.record.table import pairs_table
+from harness.run.case import NO_WRITER
 from harness.run.session import Session
 from harness.testbed.testbed import Testbed
 
@@ -102,7 +103,10 @@ class Judge:
         rows, disagreement = _witnesses(testbed)
         shown = verdict.is_bad or disagreement
         timeline = merged(testbed.journal, testbed.vms, testbed.nics) if testbed and shown else ()
-        rerun = rerun_line(item.nodeid, vmm, self._session, case.parameters.get("writer"), self._options)
+        writer = case.parameters.get("writer", NO_WRITER)
+        rerun = rerun_line(
+            item.nodeid, vmm, self._session, None if writer == NO_WRITER else writer, self._options
+        )
         if verdict in (Verdict.FAIL, Verdict.ERROR):
             _say_first(report, error, reason)
         if verdict.is_bad:

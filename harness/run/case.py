@@ -8,6 +8,8 @@ import pytest
 
 from harness.record.results import Case
 
+NO_WRITER = "none"
+"""What stands for the writer of a test for which no older build was given."""
 SIMPLE = (str, int, float)
 """Types whose values are their own words; True and False among them."""
 _case = pytest.StashKey[Case | None]()
@@ -30,7 +32,7 @@ def _read(item: pytest.Item) -> Case | None:
             words.append(word)
             parameters |= _by_name(item, names, word)
         elif "writer" in names:
-            writer = str(item.callspec.params["writer"] or "none")
+            writer = str(item.callspec.params["writer"] or NO_WRITER)
             words.append(f"from-{writer}")
             parameters["writer"] = writer
     file = item.getparent(pytest.Module)

@@ -55,6 +55,9 @@ def test_launch(testbed, driver, backend):
 
 def test_launched(vm): pass
 
+@pytest.mark.legacy
+def test_older(vmm, writer): pass
+
 def test_never(vmm): pass
 
 def test_without_a_vmm(): pass
@@ -68,6 +71,7 @@ VERDICTS = {
     "test_error": "error",
     "test_launch[probe-tap]": "fail",
     "test_launched": "fail",
+    "test_older[from-none]": "skip",
 }
 
 
@@ -121,7 +125,7 @@ def test_run_knows_itself(kinds: Kinds) -> None:
     assert run["schema"] == 2
     assert run["host"]["seed"] == 4711
     assert [(vmm["name"], vmm["version"]) for vmm in run["vmms"]] == [("alpha", "99.9 (fake)")]
-    assert (run["selected"], run["deselected"], run["not_run"], run["complete"]) == (8, 1, [], True)
+    assert (run["selected"], run["deselected"], run["not_run"], run["complete"]) == (9, 1, [], True)
 
 
 def test_every_record_has_its_keys(kinds: Kinds) -> None:
@@ -160,7 +164,7 @@ def test_matrix_ends_the_run(kinds: Kinds) -> None:
 
 def test_junit_file_is_written(kinds: Kinds) -> None:
     (totals,) = ET.parse(kinds.suite.folder / "junit.xml").getroot().iter("testsuite")
-    assert [totals.get(name) for name in ("tests", "failures", "errors", "skipped")] == ["9", "2", "2", "2"]
+    assert [totals.get(name) for name in ("tests", "failures", "errors", "skipped")] == ["10", "2", "2", "3"]
 
 
 def test_junit_file_says_on_what_and_how_to_repeat_it(kinds: Kinds) -> None:

@@ -73,8 +73,8 @@ def test_a_delayed_call_is_done_and_returns_after_the_delay(stand_in: MakeStandI
 def test_a_delayed_call_does_not_hold_up_other_threads(stand_in: MakeStandIn) -> None:
     child = stand_in(delay(BRIEF, nth=1))
     child.tell("at_once", "t0", "detach", [1, 2, 3])
-    answered = [call.time + call.seconds for call in child.calls]
-    assert answered[0] == max(answered)
+    first, *others = [call.seconds for call in child.calls]
+    assert first >= BRIEF > max(others)
     assert child.attached() == {0}
 
 
