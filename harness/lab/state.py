@@ -13,11 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.bounded import read_tail
 from harness.cache import cache_root
 from harness.checkout import PACKAGE
 from harness.errors import Unavailable
 
 CONSOLE_LINES = 20
+CONSOLE_BYTES = 1 << 16
 _PACKAGES = Path("/var/lib/dpkg/status")
 
 
@@ -117,7 +119,7 @@ class State:
     def console_tail(self, lines: int = CONSOLE_LINES) -> str:
         """The console's last lines."""
         try:
-            text = self.console.read_bytes().replace(b"\0", b"").decode(errors="replace")
+            text = read_tail(self.console, CONSOLE_BYTES)[1].replace(b"\0", b"").decode(errors="replace")
         except OSError:
             return "(empty)"
         return "\n".join(text.strip().splitlines()[-lines:]) or "(empty)"

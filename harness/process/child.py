@@ -13,9 +13,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from harness.bounded import MIB, read_tail
 from harness.deadline import PACE
 from harness.errors import DeadlineExceeded, Owner, Unavailable, VmmDied
 from harness.host.trouble import oom_kills
+from harness.printable import printable
+from harness.process import log_cap
 from harness.process.exit_status import FROM_OUTSIDE, ExitStatus
 from harness.process.last_words import own_words
 from harness.process.log_clock import LogClock
@@ -26,7 +29,12 @@ if TYPE_CHECKING:
 COMMAND = "command.txt"
 """The file beside a log that holds the command line."""
 
+OUTPUT = 4 * MIB
+"""Bytes of a log that are looked at: its end."""
+
 TAIL_LINES = 12
+LONGEST = 4096
+"""Bytes of a line in a message."""
 
 
 def _environment() -> dict[str, str]:
@@ -102,6 +110,7 @@ class VmmProcess:
 
                 self._supervisor = Supervisor(tied, syscalls, **options)
                 self._popen = self._supervisor.popen
+        log_cap.watch(log)
 
     @property
     def pid(self) -> int:
@@ -119,12 +128,16 @@ class VmmProcess:
         return self._log
 
     def output(self) -> str:
-        """All that the process printed so far; NUL bytes, which some logs hold, are dropped."""
-        return self._log.read_bytes().replace(b"\0", b"").decode(errors="replace")
+        """What the process printed so far, the last OUTPUT bytes; NUL bytes, which some logs hold, are dropped."""
+        return self._end(OUTPUT)
 
     def tail(self, lines: int = TAIL_LINES) -> str:
-        """The last lines of the output."""
-        return "\n".join(self.output().strip().splitlines()[-lines:])
+        """The last lines of the output, fit to be shown."""
+        last = self._end(lines * LONGEST).strip().splitlines()[-lines:]
+        return printable("\n".join(line[:LONGEST] for line in last))
+
+    def _end(self, limit: int) -> str:
+        return read_tail(self._log, limit)[1].replace(b"\0", b"").decode(errors="replace")
 
     def seccomp_modes(self) -> dict[int, int]:
         """Each thread's seccomp mode by its id: 0 none, 2 filter (proc_pid_status(5))."""
@@ -192,5 +205,6 @@ class VmmProcess:
             self.expect_end()
         self._popen.kill()
         self.wait(10, Owner.HOST)
+        log_cap.unwatch(self._log)
         if self._supervisor is not None:
             self._supervisor.close()

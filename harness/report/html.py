@@ -9,13 +9,13 @@ from pathlib import Path
 import jinja2
 
 from harness.errors import HarnessError, Unavailable
+from harness.printable import printable
 from harness.program import Parser
 from harness.record.results import Run, load
 from harness.record.store import write_atomically
 from harness.register.page import cite
 from harness.register.register import PATH, Register, load_register
 from harness.report.history import History, load_history
-from harness.report.logs import printable
 from harness.report.matrix import WORDS
 from harness.report.summary import markdown_summary
 from harness.report.view import make_view

@@ -69,13 +69,3 @@ def _tail(path: Path, name: str) -> LogText:
         file.seek(max(0, size - TAIL))
         text = file.read(TAIL).decode("utf-8", "replace")
     return LogText(name, text, max(0, size - TAIL))
-
-
-_CONTROL = {
-    code: "\N{REPLACEMENT CHARACTER}" for code in [*range(32), *range(127, 160)] if chr(code) not in "\n\t"
-}
-
-
-def printable(text: str) -> str:
-    """The text with control characters, which VMM logs do contain, made visible."""
-    return text.replace("\r\n", "\n").translate(_CONTROL)

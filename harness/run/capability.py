@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+from harness.bounded import MIB, Unreadable, parse_json, read_file
 from harness.cache import cache_root
 from harness.deadline import Deadline
 from harness.errors import DeadlineExceeded, HarnessError, unforeseen
@@ -106,11 +107,11 @@ def capabilities(vmm: Vmm, scratch: Callable[[], Path], cache: Path | None = Non
 def _load(file: Path) -> Capabilities | None:
     """What was found earlier; None without it, or if another version of the suite wrote it."""
     try:
-        plain = json.loads(file.read_text())
+        plain = parse_json(read_file(file, MIB))
         return Capabilities(
             **{name: Answer(a["works"] is True, str(a["detail"])) for name, a in plain.items()}
         )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (Unreadable, TypeError, KeyError, AttributeError):
         return None
 
 

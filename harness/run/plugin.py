@@ -6,6 +6,7 @@ It is loaded by conformance/conftest.py. Under xdist the main process prepares a
 from __future__ import annotations
 
 import shlex
+import shutil
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -375,6 +376,9 @@ def testbed(request: pytest.FixtureRequest, vmm: Vmm, surroundings: Surroundings
     """Where a test builds its VM, on the writer's build where there is one; all of it is gone afterwards."""
     stash = request.config.stash
     build = request.getfixturevalue("writer") if "writer" in request.fixturenames else vmm
-    with Testbed(build, stash[_scratch].folder(), surroundings, stash.get(_linux, None)) as bed:
+    folder = stash[_scratch].folder()
+    with Testbed(build, folder, surroundings, stash.get(_linux, None)) as bed:
         request.node.stash[_testbed] = bed
         yield bed
+    if not bed.failed:  # of a failed one the evidence may still be wanted
+        shutil.rmtree(folder, ignore_errors=True)

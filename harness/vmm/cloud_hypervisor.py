@@ -5,19 +5,18 @@ Its own seccomp filter is always on: a forbidden system call is one of the defec
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import httpx
-
+from harness.bounded import Unreadable, parse_json, read_tail
 from harness.deadline import PACE, Deadline, wait_until
 from harness.errors import DeadlineExceeded, Owner, VmmDied, VmmError
-from harness.process.child import VmmProcess
+from harness.printable import printable
+from harness.process.child import OUTPUT, VmmProcess
 from harness.process.last_words import panic
 from harness.process.log_clock import Stamped
 from harness.unix_socket import connect
@@ -35,6 +34,7 @@ from harness.vmm.cloud_hypervisor_files import SERIAL, Event, Files, timed_lines
 from harness.vmm.cloud_hypervisor_migration import CloudHypervisorIncoming
 from harness.vmm.cloud_hypervisor_state import ComponentState, components
 from harness.vmm.cloud_hypervisor_threads import being_started
+from harness.vmm.http_socket import NoAnswer, Question, Reply
 from harness.vmm.memory import GuestMemory, map_shared_memory
 from harness.vmm.serial import SerialPort
 
@@ -47,6 +47,8 @@ TRIPLE_FAULT = "triple-fault"
 """In the line of the log that says why a VM was reset although nobody asked for it."""
 GLANCE = 2.0
 """Seconds after which a VMM that does not answer a question is looked at."""
+WORDS = 300
+"""Characters of a refusal that are shown."""
 
 
 def net_option(nic: NicConfig) -> str:
@@ -74,11 +76,6 @@ class CloudHypervisorVm(Vm):
         self._files = files
         self._silent = False
         """It has left a question unanswered once: it is not waited for as long again."""
-        self._http = httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(files.api), verify=False),
-            base_url="http://localhost/api/v1/",
-            timeout=CALL_PATIENCE * PACE,
-        )
         connection = self._await_start(vmm, process, files.serial)
         super().__init__(vmm, config, process, SerialPort(connection, self.check_alive, self._why_closed))
 
@@ -101,23 +98,28 @@ class CloudHypervisorVm(Vm):
             )
         except BaseException:  # an impatient user's interrupt too
             process.stop()
-            self._http.close()
             self._files.remove_sockets()
             raise
         assert connection is not None
         return connection
 
     def call(
-        self, method: str, endpoint: str, body: dict[str, Any] | None = None, *, within: float = CALL_PATIENCE
+        self,
+        method: str,
+        endpoint: str,
+        body: dict[str, Any] | None = None,
+        *,
+        fds: Sequence[int] = (),
+        within: float = CALL_PATIENCE,
     ) -> Any:
-        """One request of the REST API; the decoded answer, or None for an empty one.
+        """One request of the REST API, with descriptors beside it; the decoded answer, or None for an empty one.
 
         Raises VmmError with the VMM's own words if it refuses, VmmDied if it died over it.
         """
         deadline = Deadline(min(within, GLANCE) if self._silent else within)
         try:
-            answer = self._request(method, endpoint, body, deadline)
-        except httpx.TimeoutException as error:
+            answer = self._request(method, endpoint, body, fds, deadline)
+        except TimeoutError as error:
             self._silent = True
             self.check_alive(f"answering {endpoint}")
             raise DeadlineExceeded(
@@ -125,7 +127,7 @@ class CloudHypervisorVm(Vm):
                 f"its last words: {self._panic() or self.process.tail(3)}",
                 Owner.VMM,
             ) from error
-        except httpx.HTTPError as error:
+        except NoAnswer as error:
             self._settle()
             self.check_alive(f"answering {endpoint}")
             raise VmmError(f"{self.vmm.name} answered rubbish to {endpoint}: {error}") from error
@@ -134,22 +136,22 @@ class CloudHypervisorVm(Vm):
         if not answer.content:
             return None
         try:
-            return answer.json()
-        except json.JSONDecodeError as error:
-            raise VmmError(
-                f"{self.vmm.name} answered {endpoint} with what is not JSON: {answer.text[:80]!r}"
-            ) from error
+            return parse_json(answer.content)
+        except Unreadable as error:
+            shown = answer.content[:80].decode(errors="replace")
+            raise VmmError(f"{self.vmm.name} answered {endpoint} with what {error}: {shown!r}") from None
 
     def _request(
-        self, method: str, endpoint: str, body: dict[str, Any] | None, deadline: Deadline
-    ) -> httpx.Response:
+        self, method: str, endpoint: str, body: dict[str, Any] | None, fds: Sequence[int], deadline: Deadline
+    ) -> Reply:
         """A question that is not answered is asked again, unless the VMM has panicked and will never answer."""
-        glance = GLANCE * PACE if method == "GET" else deadline.seconds
         while True:
+            turn = Deadline(min(GLANCE, deadline.remaining() / PACE)) if method == "GET" else deadline
             try:
-                patience = min(glance, deadline.remaining())
-                return self._http.request(method, endpoint, json=body, timeout=patience)
-            except httpx.TimeoutException:
+                question = Question(self._files.api, method, f"/api/v1/{endpoint}", body, turn, fds)
+                with closing(question):
+                    return question.reply()
+            except TimeoutError:
                 if deadline.expired() or self._panic():
                     raise
 
@@ -164,13 +166,15 @@ class CloudHypervisorVm(Vm):
         except DeadlineExceeded:
             return
 
-    def _refused(self, endpoint: str, answer: httpx.Response) -> None:
+    def _refused(self, endpoint: str, answer: Reply) -> None:
         try:
-            causes = answer.json()
+            causes = parse_json(answer.content)
             text = ": ".join(causes) if isinstance(causes, list) else str(causes)
-        except (json.JSONDecodeError, TypeError):
-            text = answer.text[:200]
-        raise VmmError(f"{self.vmm.name} refused {endpoint} (HTTP {answer.status_code}): {text}")
+        except (Unreadable, TypeError):
+            text = answer.content[:WORDS].decode(errors="replace")
+        raise VmmError(
+            f"{self.vmm.name} refused {endpoint} (HTTP {answer.status}): {printable(text[:WORDS])}"
+        )
 
     def info(self) -> dict[str, Any]:
         answer = self.call("GET", "vm.info")
@@ -179,7 +183,7 @@ class CloudHypervisorVm(Vm):
         return answer
 
     def state(self) -> str:
-        return str(self.info()["state"]).lower()
+        return str(self.info().get("state", "in no state")).lower()
 
     def pause(self, *, at_once: bool = False) -> None:
         if not at_once:
@@ -242,30 +246,9 @@ class CloudHypervisorVm(Vm):
                 mode = "Server" if server else "Client"
                 body |= {"vhost_user": True, "vhost_socket": str(path), "vhost_mode": mode}
             case TapByFds(fds):
-                self._add_nic_by_descriptors(body, fds)
+                self.call("PUT", "vm.add-net", body, fds=fds)  # what the body says of descriptors is ignored
                 return
         self.call("PUT", "vm.add-net", body)
-
-    def _add_nic_by_descriptors(self, body: dict[str, Any], fds: Sequence[int]) -> None:
-        """The request with the descriptors beside it (SCM_RIGHTS): what the body says of them is ignored."""
-        content = json.dumps(body).encode()
-        head = f"PUT /api/v1/vm.add-net HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(content)}\r\n"
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(CALL_PATIENCE * PACE)
-            try:
-                connection.connect(str(self._files.api))
-                socket.send_fds(
-                    connection, [f"{head}Content-Type: application/json\r\n\r\n".encode() + content], fds
-                )
-                answer = http.client.HTTPResponse(connection, method="PUT")
-                answer.begin()
-                text = answer.read()
-            except (OSError, http.client.HTTPException) as error:
-                self._settle()
-                self.check_alive("answering vm.add-net")
-                raise VmmError(f"{self.vmm.name} answered rubbish to vm.add-net: {error!r}") from error
-        if answer.status >= http.client.BAD_REQUEST:
-            self._refused("vm.add-net", httpx.Response(answer.status, content=text))
 
     def remove_nic(self, nic_id: str) -> None:
         self.call("PUT", "vm.remove-device", {"id": nic_id})
@@ -276,10 +259,17 @@ class CloudHypervisorVm(Vm):
     def await_removal(self, nic_id: str) -> None:
         wait_until(
             f"{self.vmm.name} to let go of {nic_id}",
-            lambda: all(net["id"] != nic_id for net in self.info()["config"].get("net") or ()),
+            lambda: nic_id not in self._nic_ids(),
             owed_by=Owner.VMM,
             within=CALL_PATIENCE,
         )
+
+    def _nic_ids(self) -> list[str]:
+        info = self.info()
+        try:
+            return [net["id"] for net in info["config"].get("net") or ()]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise VmmError(f"{self.vmm.name} answered vm.info without a list of NICs: {error!r}") from None
 
     def shut_down_and_boot(self) -> None:
         self.call("PUT", "vm.shutdown")
@@ -328,7 +318,8 @@ class CloudHypervisorVm(Vm):
         return self._files.read_events()
 
     def timed_log(self) -> list[Stamped]:
-        return timed_lines(self.process.log.read_bytes())
+        start, log = read_tail(self.process.log, OUTPUT)
+        return timed_lines(log, start)
 
     def guest_memory(self) -> GuestMemory:
         return map_shared_memory(self.pid, self.config.memory_mib << 20, self.check_alive)
@@ -336,7 +327,6 @@ class CloudHypervisorVm(Vm):
     def stop(self) -> None:
         self.process.stop()
         self.serial.close()
-        self._http.close()
         self._files.remove_sockets()
 
 

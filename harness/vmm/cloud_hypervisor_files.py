@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.bounded import MIB, Unreadable, read_file
+from harness.errors import VmmError
 from harness.process.log_clock import Stamped
 
 SERIAL = Path("serial")
@@ -15,13 +18,17 @@ SERIAL = Path("serial")
 restored or migrated finds its own in the working folder of its new process."""
 
 
-_LOG_LINE = re.compile(rb"^cloud-hypervisor: +(\d+\.\d+)s: (<.*)$", re.MULTILINE)
+EVENTS_LIMIT = 16 * MIB
+_LOG_LINE = re.compile(rb"^cloud-hypervisor: +(\d{1,9}\.\d{1,9})s: (<.*)$", re.MULTILINE)
 
 
-def timed_lines(log: bytes) -> list[Stamped]:
-    """The lines of a log that say when they were written; further lines of a message are left out."""
+def timed_lines(log: bytes, start: int = 0) -> list[Stamped]:
+    """The lines of a log that say when they were written; further lines of a message are left out.
+
+    `log` is the file from the byte `start` on.
+    """
     return [
-        Stamped(line.end(), float(line[1]), line[2].decode(errors="replace").rstrip())
+        Stamped(start + line.end(), float(line[1]), line[2].decode(errors="replace").rstrip())
         for line in _LOG_LINE.finditer(log)
     ]
 
@@ -34,6 +41,21 @@ class Event:
     source: str
     event: str
     properties: dict[str, Any] | None
+
+
+def _events(text: str) -> Iterator[Event]:
+    decoder, at = json.JSONDecoder(), 0
+    while at < len(text):
+        if text[at].isspace():
+            at += 1
+            continue
+        try:
+            entry, at = decoder.raw_decode(text, at)
+        except json.JSONDecodeError:
+            return  # the last entry is being written
+        stamp = entry["timestamp"]
+        seconds = stamp["secs"] + stamp["nanos"] / 1e9
+        yield Event(seconds, str(entry["source"]), str(entry["event"]), entry.get("properties"))
 
 
 @dataclass(frozen=True)
@@ -67,20 +89,14 @@ class Files:
 
     def read_events(self) -> list[Event]:
         """What the event monitor wrote so far, oldest first."""
-        text = self.events.read_text() if self.events.exists() else ""
-        decoder, at, found = json.JSONDecoder(), 0, []
-        while at < len(text):
-            if text[at].isspace():
-                at += 1
-                continue
-            try:
-                entry, at = decoder.raw_decode(text, at)
-            except json.JSONDecodeError:
-                break  # the last entry is being written
-            stamp = entry["timestamp"]
-            seconds = stamp["secs"] + stamp["nanos"] / 1e9
-            found.append(Event(seconds, entry["source"], entry["event"], entry.get("properties")))
-        return found
+        if not self.events.exists():
+            return []
+        try:
+            return list(_events(read_file(self.events, EVENTS_LIMIT).decode(errors="replace")))
+        except Unreadable as error:
+            raise VmmError(f"the VMM's event monitor {error}") from None
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+            raise VmmError(f"the VMM's event monitor wrote what is no event: {error!r:.200}") from None
 
     def count_events(self, event: str) -> int:
         """How many events of that name there were so far."""

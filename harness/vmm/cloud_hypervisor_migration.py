@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import http.client
-import json
-import select
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from harness.deadline import PACE, wait_until
+from harness.deadline import Deadline, wait_until
 from harness.errors import Owner, VmmError
+from harness.printable import printable
 from harness.process.child import VmmProcess
-from harness.unix_socket import connect
+from harness.unix_socket import is_listened_on
 from harness.vmm.base import Incoming, Vm
 from harness.vmm.cloud_hypervisor_files import Files
+from harness.vmm.http_socket import NoAnswer, Question
 
 T = TypeVar("T")
 
 READY_PATIENCE = 10.0
 ARRIVAL_PATIENCE = 20.0
+WORDS = 300
+"""Characters of a refusal that are shown."""
 
 
 class CloudHypervisorIncoming(Incoming):
@@ -33,16 +34,23 @@ class CloudHypervisorIncoming(Incoming):
     ) -> None:
         super().__init__(place, process)
         self._name, self._files, self._adopt = name, files, adopt
-        self._request = http.client.HTTPConnection("localhost", timeout=ARRIVAL_PATIENCE * PACE)
+        self._request: Question | None = None
         try:
-            self._request.sock = self._await("its API", lambda: connect(files.api))
-            body = json.dumps({"receiver_url": f"unix:{place}"})
-            kind = {"Content-Type": "application/json"}
-            self._request.request("PUT", "/api/v1/vm.receive-migration", body, kind)
+            self._await("its API", lambda: is_listened_on(files.api))
+            self._request = self._ask()
             self._await("its socket for the migration", place.is_socket)
         except BaseException:
             self.stop()
             raise
+
+    def _ask(self) -> Question:
+        body = {"receiver_url": f"unix:{self.place}"}
+        deadline = Deadline(READY_PATIENCE + ARRIVAL_PATIENCE)
+        try:
+            return Question(self._files.api, "PUT", "/api/v1/vm.receive-migration", body, deadline)
+        except (NoAnswer, TimeoutError) as error:
+            self._check_alive("about to receive a VM")
+            raise VmmError(f"{self._name} takes no request to receive a VM: {error}") from error
 
     def _await(self, what: str, probe: Callable[[], T | None]) -> T:
         def look() -> T | None:
@@ -78,22 +86,33 @@ class CloudHypervisorIncoming(Incoming):
             every=0.005,
             last=self._words,
         )
-        self._request.close()
+        self._hang_up()
         return self._adopt()
 
     def _was_refused(self) -> bool:
         """Raise VmmError if the request was answered with an error; False while it was not."""
-        if self._request.sock is None or not select.select([self._request.sock], [], [], 0)[0]:
+        if self._request is None or not self._request.is_answered:
             return False
-        answer = self._request.getresponse()
-        words = answer.read().decode(errors="replace")
-        if answer.status >= http.client.BAD_REQUEST:
-            raise VmmError(f"{self._name} refused to receive a VM (HTTP {answer.status}): {words}")
-        self._request.close()
+        try:
+            reply = self._request.reply()
+        except (NoAnswer, TimeoutError) as error:
+            self._check_alive("receiving a VM")
+            raise VmmError(
+                f"{self._name} answered rubbish to the request to receive a VM: {error}"
+            ) from error
+        if reply.is_error:
+            words = reply.content[:WORDS].decode(errors="replace")
+            raise VmmError(f"{self._name} refused to receive a VM (HTTP {reply.status}): {printable(words)}")
+        self._hang_up()
         return False
+
+    def _hang_up(self) -> None:
+        if self._request is not None:
+            self._request.close()
+            self._request = None
 
     def stop(self) -> None:
         """End the process."""
-        self._request.close()
+        self._hang_up()
         self.process.stop()
         self._files.remove_sockets()

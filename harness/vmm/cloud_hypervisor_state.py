@@ -10,29 +10,51 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.bounded import MIB, Unreadable, parse_json, read_file
 from harness.errors import VmmError
 
 STATE, CONFIG, MEMORY = "state.json", "config.json", "memory-ranges"
 """The files of a snapshot."""
 
 
+LIMIT = 64 * MIB
+"""Of a state or a configuration: they have some kilobytes."""
+
+
+def _read(path: Path) -> Any:
+    try:
+        return parse_json(read_file(path, LIMIT))
+    except Unreadable as error:
+        raise VmmError(f"{path.name}, which the VMM saved, {error}") from None
+
+
 def edit_json(path: Path, edit: Callable[[Any], None]) -> None:
-    """Change a JSON file in place."""
-    plain = json.loads(path.read_text())
-    edit(plain)
+    """Change a JSON file in place. Raises VmmError for one that has not the form that `edit` takes."""
+    plain = _read(path)
+    try:
+        edit(plain)
+    except MISFITS as error:
+        raise VmmError(f"{path.name}, which the VMM saved, has another form: {error!r:.200}") from None
     path.write_text(json.dumps(plain))
 
 
+MISFITS = (KeyError, TypeError, AttributeError, IndexError)
+"""What Python says of a value that is of another kind than was expected."""
+
+
 def components(snapshot: Path) -> dict[str, Any]:
-    """The state of every component of the device manager and below, decoded, by its path of ids."""
-    tree = json.loads((snapshot / STATE).read_text())
-    return dict(_walk(tree["snapshots"]["device-manager"], ""))
+    """The state of every component of the device manager and below, decoded, by its path of ids. Raises VmmError."""
+    tree = _read(snapshot / STATE)
+    try:
+        return dict(_walk(tree["snapshots"]["device-manager"], ""))
+    except (*MISFITS, Unreadable) as error:
+        raise VmmError(f"{STATE}, which the VMM saved, has another form: {error!r:.200}") from None
 
 
 def _walk(node: Mapping[str, Any], path: str) -> Iterator[tuple[str, Any]]:
     data = node.get("snapshot_data")
     if data is not None and "state" in data:
-        yield path, json.loads(data["state"])
+        yield path, parse_json(data["state"])
     for name, child in node.get("snapshots", {}).items():
         yield from _walk(child, f"{path}/{name}")
 
@@ -46,25 +68,25 @@ class ComponentState:
 
     def read(self) -> dict[str, Any]:
         """Its fields."""
-        fields: dict[str, Any] = json.loads(self._data(json.loads(self._path.read_text()))["state"])
-        return fields
+        return self._fields(_read(self._path))[1]
 
     def change(self, changes: Mapping[str, Any]) -> None:
         """Set fields; None removes one."""
 
         def edit(tree: Any) -> None:
-            data = self._data(tree)
-            fields = {**json.loads(data["state"]), **changes}
+            data, fields = self._fields(tree)
+            fields |= changes
             removed = [name for name, value in changes.items() if value is None]
             data["state"] = json.dumps({name: fields[name] for name in fields if name not in removed})
 
         edit_json(self._path, edit)
 
-    def _data(self, tree: Any) -> dict[str, Any]:
+    def _fields(self, tree: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Where the device's state is, and the state itself."""
         try:
-            node: dict[str, Any] = tree["snapshots"]["device-manager"]["snapshots"][self._device]
-            found: dict[str, Any] = node["snapshot_data"]
-            found["state"]
-        except (KeyError, TypeError) as error:
-            raise VmmError(f"{self._path} has no state of a device {self._device!r}: {error!r}") from error
-        return found
+            data = tree["snapshots"]["device-manager"]["snapshots"][self._device]["snapshot_data"]
+            return data, dict(parse_json(data["state"]))
+        except (*MISFITS, ValueError, Unreadable) as error:
+            raise VmmError(
+                f"{self._path} has no state of a device {self._device!r}: {error!r:.200}"
+            ) from None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.deadline import PACE
+from harness.bounded import MIB, TooSlow, Unreadable, run
+from harness.deadline import Deadline
 from harness.errors import BadInput
+from harness.printable import printable
 from harness.vmm.base import Vmm
 from harness.vmm.cloud_hypervisor import CloudHypervisor
 from harness.vmm.qemu import Qemu
@@ -19,6 +20,7 @@ from harness.vmm.release import fetch_release
 QEMU_PROGRAM = "qemu-system-x86_64"
 CLOUD_HYPERVISOR_PROGRAM = "cloud-hypervisor"
 VERSION_PATIENCE = 10.0
+VERSION_LIMIT = MIB
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*$")
 
@@ -43,29 +45,22 @@ def _program(text: str) -> Path:
 
 def _version(path: Path) -> str:
     """The first line of `PATH --version`."""
+    deadline = Deadline(VERSION_PATIENCE)
     try:
-        done = subprocess.run(
-            [os.fspath(path), "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=VERSION_PATIENCE * PACE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise BadInput(
-            f"--vmm {path}: it did not answer --version within {VERSION_PATIENCE * PACE:.0f} s"
-        ) from None
+        status, printed, errors = run([os.fspath(path), "--version"], VERSION_LIMIT, deadline)
+    except TooSlow:
+        raise BadInput(f"--vmm {path}: it did not answer --version within {deadline.seconds:.0f} s") from None
+    except Unreadable as error:
+        raise BadInput(f"--vmm {path}: --version {error}") from None
     except OSError as error:
         raise BadInput(
             f"--vmm {path}: it cannot be executed ({error.strerror}); is it a binary for this machine?"
         ) from error
-    lines = done.stdout.strip().splitlines()
-    if done.returncode != 0 or not lines:
-        said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
-        raise BadInput(f"--vmm {path}: --version ended with status {done.returncode} and said: {said[:120]}")
-    return lines[0]
+    lines = printable(printed).strip().splitlines()
+    if status != 0 or not lines:
+        said = (printable(errors).strip().splitlines() or ["nothing"])[-1]
+        raise BadInput(f"--vmm {path}: --version ended with status {status} and said: {said[:120]}")
+    return lines[0][:120]
 
 
 def identify(name: str | None, path: Path) -> Vmm:

@@ -28,7 +28,7 @@ from harness.vmm.base import (
     Vmm,
 )
 from harness.vmm.memory import GuestMemory, map_shared_memory
-from harness.vmm.qemu_state import STATE_FILE, NicState, sections
+from harness.vmm.qemu_state import STATE_FILE, NicState, read_stream, sections
 from harness.vmm.qemu_version import QemuVersion, as_words
 from harness.vmm.serial import SerialPort
 
@@ -326,7 +326,7 @@ class Qemu(Vmm):
         NicState(snapshot, nic.mac).change(changes)
 
     def saved_devices(self, snapshot: Path) -> dict[str, bytes]:
-        found = sections((snapshot / STATE_FILE).read_bytes())
+        found = sections(read_stream(snapshot))
         return {f"{section.device}#{section.instance}": section.data for section in found}
 
     @staticmethod

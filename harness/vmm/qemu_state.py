@@ -7,18 +7,20 @@ section means is the device's own business: a virtio-net device's is one blob, s
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from harness.bounded import MIB, Unreadable, parse_json, read_file
 from harness.errors import VmmError
 from harness.mac import mac_bytes
 
 STATE_FILE = "state"
 """Of a snapshot folder: the migration stream."""
+LIMIT = 4096 * MIB
+"""Of a stream, which holds the guest's memory."""
 _DESCRIPTION = b"\x00\x06"
 """End of the sections, and the mark of the JSON text, whose length follows in 4 bytes."""
 
@@ -36,27 +38,38 @@ def sections(stream: bytes) -> Iterator[Section]:
     """The devices' sections, in order. Raises VmmError if this is no stream of that form."""
     end = stream.rfind(_DESCRIPTION)
     try:
-        described = json.loads(stream[end + 6 :])["devices"]
-    except (ValueError, KeyError) as error:
+        described = [
+            (str(device["name"]), int(device["instance_id"]), _identity(device))
+            for device in parse_json(stream[end + 6 :])["devices"]
+        ]
+    except (Unreadable, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
         raise VmmError(
-            f"no description of the devices at the end of the migration stream: {error}"
-        ) from error
+            f"no description of the devices at the end of the migration stream: {error!r:.200}"
+        ) from None
     at = 0
-    for device in described:
-        name = device["name"].encode()
-        header = re.compile(
-            b"\x04(.{4})"
-            + re.escape(bytes([len(name)]) + name + struct.pack(">I", device["instance_id"]))
-            + b".{4}",
-            re.DOTALL,
-        )
+    for name, instance, identity in described:
+        header = re.compile(b"\x04(.{4})" + re.escape(identity) + b".{4}", re.DOTALL)
         found = header.search(stream, at, end)
         if found is None:
             continue  # it is no section of this kind, as memory is none
         at = stream.find(b"\x7e" + found[1], found.end(), end + 1)
         if at < 0:
-            raise VmmError(f"the section of {device['name']} has no end")
-        yield Section(device["name"], device["instance_id"], found.end(), stream[found.end() : at])
+            raise VmmError(f"the section of {name} has no end")
+        yield Section(name, instance, found.end(), stream[found.end() : at])
+
+
+def _identity(device: Mapping[str, Any]) -> bytes:
+    """How a device's section names it: the length of its name, its name, its instance."""
+    name: bytes = device["name"].encode()
+    return bytes([len(name)]) + name + struct.pack(">I", device["instance_id"])
+
+
+def read_stream(snapshot: Path) -> bytes:
+    """The migration stream of a snapshot folder. Raises VmmError."""
+    try:
+        return read_file(snapshot / STATE_FILE, LIMIT)
+    except Unreadable as error:
+        raise VmmError(f"the migration stream that the VMM saved {error}") from None
 
 
 class NicState:
@@ -82,7 +95,7 @@ class NicState:
                 stream.write(struct.pack(">H", value))
 
     def _section(self) -> Section:
-        for section in sections(self._path.read_bytes()):
+        for section in sections(read_stream(self._path.parent)):
             if section.device.endswith("/virtio-net") and self._mac in section.data:
                 return section
         raise VmmError(f"{self._path} has no state of a NIC with MAC {self._mac.hex(':')}")

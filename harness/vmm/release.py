@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 
+from harness.bounded import MIB, PIECE, TooSlow, Unreadable, collect, parse_json, read_file
 from harness.cache import cache_root
 from harness.deadline import Deadline
 from harness.errors import BadInput, Unavailable
@@ -26,6 +27,8 @@ ASSET = "cloud-hypervisor-static"
 CONNECT_PATIENCE = 10.0
 READ_PATIENCE = 60.0
 DOWNLOAD_PATIENCE = 600.0
+LARGEST = 256 * MIB
+"""Of a release: cloud-hypervisor-static has some 5 MiB."""
 
 _TIMEOUT = httpx.Timeout(READ_PATIENCE, connect=CONNECT_PATIENCE)
 _WANTED = re.compile(r"(?P<tag>v[0-9][A-Za-z0-9.-]*)(?:@sha256:(?P<digest>[0-9a-f]{64}))?$")
@@ -46,7 +49,7 @@ def fetch_release(wanted: str, cache: Path | None = None, *, source: str = RELEA
     pinned = _pins(lock)
     tag, digest = match["tag"], match["digest"] or pinned.get(match["tag"])
     path = folder / tag / ASSET
-    data = path.read_bytes() if path.exists() else _download(f"{source}/{tag}/{ASSET}")
+    data = _kept(path) if path.exists() else _download(f"{source}/{tag}/{ASSET}")
     actual = hashlib.sha256(data).hexdigest()
     if digest is not None and actual != digest:
         pin = "given" if match["digest"] else f"recorded in {lock}"
@@ -61,39 +64,48 @@ def fetch_release(wanted: str, cache: Path | None = None, *, source: str = RELEA
     return path
 
 
+def _kept(path: Path) -> bytes:
+    try:
+        return read_file(path, LARGEST)
+    except Unreadable as error:
+        raise BadInput(f"{path} {error}; delete it to download it anew") from None
+
+
 def _pins(lock: Path) -> dict[str, str]:
     if not lock.exists():
         return {}
     try:
-        pins = json.loads(lock.read_text())
+        pins = parse_json(read_file(lock, MIB))
         if not isinstance(pins, dict):
-            raise ValueError("no JSON object")
-    except ValueError as error:
-        raise BadInput(f"{lock} is damaged ({error}); delete it to pin the releases anew") from error
+            raise Unreadable("is no JSON object")
+    except Unreadable as error:
+        raise BadInput(f"{lock} is damaged (it {error}); delete it to pin the releases anew") from None
     return {str(tag): str(digest) for tag, digest in pins.items()}
 
 
 def _download(url: str) -> bytes:
     deadline = Deadline(DOWNLOAD_PATIENCE)
-    content = bytearray()
     try:
         with httpx.stream("GET", url, follow_redirects=True, timeout=_TIMEOUT) as answer:
             if answer.status_code == httpx.codes.NOT_FOUND:
                 raise BadInput(f"there is no release at {url}: is the name right?")
             if answer.is_error:
                 raise Unavailable(f"cannot download {url}: the server answered {answer.status_code}")
-            for part in answer.iter_bytes():
-                content += part
-                if deadline.expired():
-                    raise Unavailable(
-                        f"cannot download {url}: it was not complete after {deadline.seconds:.0f} s"
-                    )
+            content = collect(answer.iter_bytes(PIECE), LARGEST, deadline)
+    except TooSlow:
+        raise Unavailable(
+            f"cannot download {url}: it was not complete after {deadline.seconds:.0f} s"
+        ) from None
+    except Unreadable as error:
+        raise BadInput(f"{url} is no release of cloud-hypervisor: it {error}") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Unavailable(
             f"cannot download {url} ({error}): releases need a network that reaches this address; "
             f"without one give --vmm NAME=PATH"
         ) from error
-    return bytes(content)
+    if not content:
+        raise BadInput(f"{url} is no release of cloud-hypervisor: it is empty")
+    return content
 
 
 def _store(path: Path, data: bytes, *, executable: bool = False) -> None:

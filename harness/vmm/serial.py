@@ -9,9 +9,16 @@ from contextlib import suppress
 
 from harness.deadline import Deadline, wait_until
 from harness.errors import DeadlineExceeded, GuestError, Owner
+from harness.printable import printable
 
 TRANSCRIPT_LIMIT = 1 << 20
 """Bytes of the transcript that are kept: the newest."""
+
+LONGEST = 4096
+"""Bytes of a line in a message."""
+
+LINE_LIMIT = 1 << 18
+"""Bytes of a line that has no end."""
 
 SETTLE = 0.5
 """Seconds between a VMM's sockets closing and its end, at most."""
@@ -61,19 +68,22 @@ class SerialPort:
     def read_line(self, *, within: float | Deadline, awaiting: str) -> bytes:
         """The next line, without its end. `awaiting` completes "waited 2 s for ..."."""
         deadline = within if isinstance(within, Deadline) else Deadline(within)
-        while (end := self._pending.find(b"\n")) < 0:
+        searched = 0
+        while (end := self._pending.find(b"\n", searched)) < 0:
+            searched = len(self._pending)
+            if searched > LINE_LIMIT:
+                size = f"{LINE_LIMIT >> 10} KiB"
+                raise GuestError(f"a line of more than {size} came while the suite awaited {awaiting}")
             self._receive(deadline, awaiting)
         line = bytes(self._pending[:end]).rstrip(b"\r")
         del self._pending[: end + 1]
         return line
 
     def drain(self) -> bytes:
-        """What has come and was not read yet, without waiting."""
-        try:
-            while data := self._socket.recv(65536):
+        """What has come and was not read yet, without waiting: of a guest that never stops, a part."""
+        with suppress(BlockingIOError, ConnectionError):
+            while len(self._pending) < TRANSCRIPT_LIMIT and (data := self._socket.recv(65536)):
                 self._keep(data)
-        except (BlockingIOError, ConnectionError):
-            pass
         taken = bytes(self._pending)
         self._pending.clear()
         return taken
@@ -92,10 +102,13 @@ class SerialPort:
             if not data:
                 return
             self._keep(data)
+            del self._pending[:-LINE_LIMIT]
+            self._in_time(deadline, awaiting)
 
     def tail(self, lines: int = 20) -> str:
         """The last lines of the transcript, for messages."""
-        return "\n".join(self.transcript.decode(errors="replace").splitlines()[-lines:])
+        last = self.transcript[-lines * LONGEST :].decode(errors="replace").splitlines()[-lines:]
+        return printable("\n".join(line[:LONGEST] for line in last))
 
     def close(self) -> None:
         """Hang up."""
@@ -123,6 +136,7 @@ class SerialPort:
                 f"it had said: {self.tail(5)!r}"
             )
         self._keep(data)
+        self._in_time(deadline, awaiting)
 
     def _settle(self, doing: str) -> None:
         """A line that breaks off is how a dying VMM shows first: give its end a moment to be seen."""
@@ -135,6 +149,9 @@ class SerialPort:
         if self._poll.poll(min(deadline.remaining(), 0.25) * 1000):
             return
         self._alive(f"the suite awaited {awaiting}")
+        self._in_time(deadline, awaiting)
+
+    def _in_time(self, deadline: Deadline, awaiting: str) -> None:
         if deadline.expired():
             raise DeadlineExceeded(
                 f"waited {deadline.seconds:.1f} s for {awaiting}; the serial port's last words: {self.tail(5)!r}",

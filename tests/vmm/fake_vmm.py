@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from typing import NoReturn
 
 VERSIONS = {"cloud-hypervisor": "cloud-hypervisor v99.9-fake", "qemu": "QEMU emulator version 99.9 (fake)"}
@@ -52,6 +53,14 @@ def reply_to(behaviour: str, request: bytes) -> bytes | None:
             return answer("500 Internal Server Error", b"no, and no list of causes either")
         case "api-refuses-oddly":
             return answer("400 Bad Request", b'["a list", {"of": "other things"}]')
+        case "api-not-utf-8":
+            return answer("200 OK", b'{"state": "\xff\xfe"}')
+        case "api-deep":
+            return answer("200 OK", b"[" * 200_000)
+        case "api-refuses-with-escapes":
+            return answer("500 Internal Server Error", b'["\\u001b[31mred", "\\u001b]0;title\\u0007"]')
+        case "api-has-no-state":
+            return answer("200 OK", b"{}")
         case "api-hangs-up":
             return None
         case "api-hangs":
@@ -67,10 +76,33 @@ def reply_to(behaviour: str, request: bytes) -> bytes | None:
     return answer("204 No Content")
 
 
+def talk_without_end(connection: socket.socket, head: bytes, piece: bytes, seconds: float) -> None:
+    connection.sendall(head)
+    while True:
+        time.sleep(seconds)
+        try:
+            connection.sendall(piece)
+        except OSError:
+            return
+
+
+WITHOUT_END = {
+    "api-drips": (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b"x", 0.05),
+    "api-drips-headers": (b"HTTP/1.1 200 OK\r\n", b"x", 0.05),
+    "api-has-no-end": (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536, 0.0),
+    "api-has-no-end-of-headers": (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 1000, 0.0),
+    "api-continues": (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, 0.0),
+}
+
+
 def serve_api(listener: socket.socket, behaviour: str) -> NoReturn:
     while True:
         connection, _ = listener.accept()
         with connection:
+            if behaviour in WITHOUT_END:
+                connection.recv(65536)
+                talk_without_end(connection, *WITHOUT_END[behaviour])
+                continue
             while (request := connection.recv(65536)) and (reply := reply_to(behaviour, request)) is not None:
                 say(f"request: {request.split(b'HTTP')[0].decode()}")
                 connection.sendall(reply)
@@ -95,6 +127,12 @@ def play_qemu(behaviour: str, arguments: list[str]) -> NoReturn:
     connection = socket.socket(fileno=int(monitor.rpartition("=")[2]))
     if behaviour == "qmp-rubbish":
         connection.sendall(b"220 mail.example.org ready\r\n")
+    if behaviour == "qmp-deep":
+        connection.sendall(b"[" * 200_000 + b"\r\n")
+    if behaviour == "qmp-not-utf-8":
+        connection.sendall(b'{"QMP": "\xff\xfe"}\r\n')
+    if behaviour == "qmp-has-no-end":
+        talk_without_end(connection, b"", b"x" * 65536, 0.0)
     if behaviour == "qmp-closes":
         connection.close()
     while True:
@@ -106,6 +144,8 @@ def main(behaviour: str, arguments: list[str]) -> None:
     if arguments == ["--version"]:
         if behaviour == "hangs-at-version":
             signal.pause()
+        while behaviour == "floods-at-version":
+            say("cloud-hypervisor v99.9 " * 1000)
         say(VERSIONS[family])
         return
     if behaviour == "api-healthy":

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.deadline import wait_until
+from harness.deadline import PACE, wait_until
 from harness.errors import DeadlineExceeded, HarnessError, Owner, VmmDied, VmmError
 from harness.vmm import cloud_hypervisor
 from harness.vmm.base import Launch, NicConfig, TapByFds, TapByName, VhostUserSocket, Vm, VmConfig
 from harness.vmm.cloud_hypervisor import CloudHypervisorVm, net_option
+from harness.vmm.cloud_hypervisor_files import timed_lines
 from tests.vmm.conftest import Start
 from tests.vmm.fakes import processes_naming, said
 
@@ -86,7 +88,13 @@ def test_healthy_api_is_understood(healthy: CloudHypervisorVm) -> None:
     [
         ("api-rubbish", "fake answered rubbish to vm.info"),
         ("api-hangs-up", "fake answered rubbish to vm.info"),
-        ("api-bad-json", 'fake answered vm.info with what is not JSON: \'{"state"'),
+        ("api-bad-json", 'fake answered vm.info with what is not JSON .*: \'{"state"'),
+        ("api-not-utf-8", "fake answered vm.info with what is not JSON"),
+        ("api-deep", "fake answered vm.info with what is n"),
+        ("api-has-no-end", "fake answered rubbish to vm.info: it is longer than 4 MiB"),
+        ("api-has-no-end-of-headers", "fake answered rubbish to vm.info: got more than 100 headers"),
+        ("api-continues", "fake answered rubbish to vm.info: it is longer than 4 MiB"),
+        ("api-refuses-with-escapes", "\ufffd.31mred: \ufffd]0;title\ufffd$"),
         ("api-not-an-object", r"fake answered vm.info with \[1, 2\]"),
         ("api-refuses", r"refused vm.info \(HTTP 500\): Error from API: The VM could not boot$"),
         ("api-refuses-in-plain-text", r"refused vm.info \(HTTP 500\): no, and no list of causes either$"),
@@ -107,6 +115,26 @@ def test_call_that_hangs_is_given_up(start: Start, monkeypatch: pytest.MonkeyPat
     vm = start("api-hangs")
     with pytest.raises(DeadlineExceeded, match=r"waited .* s for fake to answer vm\.info; its last words: "):
         vm.info()
+
+
+@pytest.mark.parametrize("behaviour", ["api-drips", "api-drips-headers"])
+def test_answer_that_drips_is_given_up_in_time(
+    start: Start, monkeypatch: pytest.MonkeyPatch, behaviour: str
+) -> None:
+    monkeypatch.setattr(cloud_hypervisor, "CALL_PATIENCE", 0.3)
+    vm = start(behaviour)
+    assert isinstance(vm, CloudHypervisorVm)
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded, match=r"waited .* s for fake to answer vm\.info"):
+        vm.call("GET", "vm.info", within=0.3)
+    assert time.monotonic() - began < 5 * PACE
+
+
+def test_answer_without_what_belongs_there_is_no_raw_exception(start: Start) -> None:
+    vm = start("api-has-no-state")
+    assert vm.state() == "in no state"
+    with pytest.raises(VmmError, match=r"fake answered vm\.info without a list of NICs: KeyError"):
+        vm.await_removal("net0")
 
 
 def test_panic_that_leaves_a_call_unanswered_is_told_early(
@@ -209,6 +237,33 @@ def test_events_are_read_as_far_as_they_are_written(healthy: CloudHypervisorVm, 
     text = json.dumps(entry, indent=2) + "\n\n" + json.dumps({**entry, "event": "paused"})
     (workdir / "events").write_text(text + '\n{"timestamp": {"se')
     assert [(event.seconds, event.event) for event in healthy.events()] == [(1.5, "booted"), (1.5, "paused")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{}",
+        b"[1]",
+        b"7",
+        b'{"timestamp": {"secs": "x", "nanos": 0}, "source": "vm", "event": "x"}',
+        b'{"timestamp": {"secs": ' + b"9" * 5000 + b', "nanos": 0}}',
+        b'{"timestamp": {"secs": ' + b"9" * 400 + b', "nanos": 0}, "source": "a", "event": "b"}',
+        b"[" * 200_000,
+    ],
+    ids=["empty", "list", "number", "text", "digits", "large", "deep"],
+)
+def test_events_that_are_none_are_one_sentence(
+    healthy: CloudHypervisorVm, workdir: Path, content: bytes
+) -> None:
+    (workdir / "events").write_bytes(content)
+    with pytest.raises(VmmError, match="the VMM's event monitor wrote what is no event"):
+        healthy.events()
+
+
+def test_a_time_of_many_digits_is_none() -> None:
+    log = b"cloud-hypervisor: " + b"9" * 400 + b".5s: <vmm> INFO:x\ncloud-hypervisor: 0.5s: <vmm> INFO:y\n"
+    assert [line.seconds for line in timed_lines(log, 100)] == [0.5]
+    assert [line.end for line in timed_lines(log, 100)] == [100 + len(log) - 1]
 
 
 def test_vm_of_the_base_class_is_what_tests_hold(healthy: CloudHypervisorVm) -> None:

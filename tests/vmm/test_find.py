@@ -150,6 +150,20 @@ def test_program_that_never_answers_is_given_up(tmp_path: Path, monkeypatch: pyt
     assert processes_naming(str(hanging)) == []
 
 
+def test_program_that_floods_is_given_up(tmp_path: Path) -> None:
+    flooding = make_fake(tmp_path, "floods-at-version")
+    assert "--version does not stop talking: it said more than 1 MiB" in refused(str(flooding))
+    assert processes_naming(str(flooding)) == []
+
+
+def test_escape_sequences_of_a_version_reach_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "vmm"
+    path.write_text("#!/bin/sh\nprintf 'cloud-hypervisor v1\\033[31m\\033]0;x\\007'\n")
+    path.chmod(0o755)
+    (vmm,) = find_vmms([str(path)])
+    assert vmm.version == "v1\ufffd[31m\ufffd]0;x\ufffd"
+
+
 @pytest.mark.parametrize("asked", [("x={}", "x={}"), ("{}", "{}"), ("cloud-hypervisor={}", "{}")])
 def test_two_builds_of_one_name_are_refused(fake: Path, asked: tuple[str, ...]) -> None:
     said = refused(*(text.format(fake) for text in asked))

@@ -32,9 +32,10 @@ def test_death_at_start_gives_status_and_words(start: Start) -> None:
         start("qmp-dies-at-start")
 
 
-def test_monitor_that_talks_rubbish_is_named(start: Start) -> None:
+@pytest.mark.parametrize("behaviour", ["qmp-rubbish", "qmp-deep", "qmp-not-utf-8", "qmp-has-no-end"])
+def test_monitor_that_talks_rubbish_is_named(start: Start, behaviour: str) -> None:
     with pytest.raises(VmmError, match="fake answered rubbish while answering on its monitor") as caught:
-        start("qmp-rubbish")
+        start(behaviour)
     assert not isinstance(caught.value, VmmDied)
 
 

@@ -9,6 +9,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,12 @@ class _QuietHandler(http.server.SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         if "v500.0" in self.path:
             self.send_error(503)
+        elif "v999.0" in self.path:
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                while True:
+                    self.wfile.write(b"x" * 65536)
         else:
             super().do_GET()
 
@@ -162,7 +169,7 @@ def test_mirror_that_is_no_address_is_one_sentence(source: str, store: Path) -> 
         fetch_release("v1.0", store, source=source)
 
 
-@pytest.mark.parametrize("content", [b"", b"{oops", b"[]", b'"v1.0"', b"\xff\xfe", b"null"])
+@pytest.mark.parametrize("content", [b"", b"{oops", b"[]", b'"v1.0"', b"\xff\xfe", b"null", b"[" * 100_000])
 def test_damaged_lock_file_says_what_to_do(server: Server, store: Path, content: bytes) -> None:
     lock_file(store).parent.mkdir(parents=True)
     lock_file(store).write_bytes(content)
@@ -195,6 +202,22 @@ def test_server_that_drips_is_given_up(store: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(release, "DOWNLOAD_PATIENCE", 0.0)
     with pytest.raises(Unavailable, match=r"cannot download .*not complete after 0 s"):
         fetch_release("v1.0", store, source=server.source)
+
+
+def test_release_without_end_is_given_up(
+    server: Server, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(release, "LARGEST", 4 << 20)
+    with pytest.raises(BadInput, match=r"is no release of cloud-hypervisor: it is longer than 4 MiB"):
+        fetch_release("v999.0", store, source=server.source)
+    assert not store.exists()
+
+
+def test_empty_release_is_not_pinned(server: Server, store: Path) -> None:
+    server.publish("v4.0", b"")
+    with pytest.raises(BadInput, match=r"is no release of cloud-hypervisor: it is empty"):
+        fetch_release("v4.0", store, source=server.source)
+    assert not lock_file(store).exists()
 
 
 def test_release_is_a_build_under_test(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -130,3 +132,42 @@ def test_tail_survives_any_bytes(port: SerialPort, far: socket.socket) -> None:
         read(port)
     assert port.tail(2) == "x\nx"
     assert "\ufffd" in port.tail(31)
+
+
+def flood(far: socket.socket, piece: bytes) -> threading.Thread:
+    """Send without end, until the other side hangs up."""
+
+    def send() -> None:
+        with suppress(OSError):
+            while True:
+                far.sendall(piece)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
+
+
+def read_on(port: SerialPort, deadline: Deadline) -> None:
+    while True:
+        port.read_line(within=deadline, awaiting="a line")
+
+
+def test_line_without_end_is_told(port: SerialPort, far: socket.socket) -> None:
+    thread = flood(far, b"x" * 65536)
+    with pytest.raises(GuestError, match=r"a line of more than 256 KiB came while the suite awaited a line"):
+        read(port, 60)
+    port.close()
+    thread.join()
+
+
+def test_lines_without_end_keep_no_deadline_alive(port: SerialPort, far: socket.socket) -> None:
+    thread = flood(far, b"nothing of interest\n" * 1000)
+    deadline = Deadline(0.2)
+    with pytest.raises(DeadlineExceeded, match=r"waited 0\.\d s for a line"):
+        read_on(port, deadline)
+    with pytest.raises(DeadlineExceeded, match="the end"):
+        port.await_close(within=0.2, awaiting="the end")
+    assert len(port.drain()) < 4 << 20
+    assert len(port.transcript) <= 1 << 20
+    port.close()
+    thread.join()

@@ -5,11 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.bounded import MIB
+from harness.errors import GuestError
+
 if TYPE_CHECKING:
     import paramiko
 
+SHOWN = 1 << 16
+"""Bytes of what a command said that a message shows."""
 _WINDOW = 1 << 26
 """Bytes that a command may say on stderr before stdout ends: the server sends no more than this unread."""
+
+
+OUTPUT_LIMIT = 16 * MIB
+"""Bytes that a command may say, in each of its two ways."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +55,11 @@ class RunningCommand:
         self._channel = channel = self._transport.open_session(window_size=_WINDOW)
         channel.exec_command(self._command)
         channel.shutdown_write()  # a command that reads its standard input finds it empty
-        while data := channel.recv(65536):
-            self._stdout += data
-        while data := channel.recv_stderr(65536):
-            self._stderr += data
+        for said, receive in ((self._stdout, channel.recv), (self._stderr, channel.recv_stderr)):
+            while data := receive(65536):
+                said += data
+                if len(said) > OUTPUT_LIMIT:
+                    raise GuestError(f"`{self._command}` said more than {OUTPUT_LIMIT // MIB} MiB")
         status = channel.recv_exit_status()
         if status < 0:
             # so it is after a signal, and so it is when the connection ends; in the latter case this raises
@@ -62,7 +72,9 @@ class RunningCommand:
             return "\n--- it was not started: the guest's SSH server did not answer"
         while self._channel.recv_stderr_ready():
             self._stderr += self._channel.recv_stderr(65536)
-        return f"\n--- its output so far:\n{_text(self._stdout + self._stderr).strip() or '(none)'}"
+        return (
+            f"\n--- its output so far:\n{_text((self._stdout + self._stderr)[-SHOWN:]).strip() or '(none)'}"
+        )
 
     def abandon(self) -> None:
         """Make `execute` return. Where not even a channel was opened, the connection is given up too."""

@@ -13,6 +13,9 @@ from harness.vmm.serial import SerialPort
 BOOT_SECONDS = 120.0
 """For a boot up to the line on the console that says so; failures are seen at once, silence alone takes it."""
 
+LONGEST = 4096
+"""Characters kept of a line whose end has not come yet."""
+
 _READY = re.compile(r"guest ready: (.*)")
 _FAILED = re.compile(r"guest failed: (.*)")
 _PANICKED = re.compile(r"Kernel panic - not syncing: (.*)")
@@ -72,6 +75,7 @@ class Console:
     def check(self, doing: str) -> None:
         """Raise if the guest or the VMM ended, never wait. `doing` completes "it ended while ..."."""
         *lines, self._partial = (self._partial + self._serial.drain().decode(errors="replace")).split("\n")
+        self._partial = self._partial[-LONGEST:]
         for line in lines:
             self._ended = self._ended or self._ending(line, doing) or self._reboot(line, doing)
         if self._ended:

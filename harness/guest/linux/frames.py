@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.errors import GuestError
+
 
 @dataclass(frozen=True)
 class Frames:
@@ -27,6 +29,11 @@ class Frames:
         return frozenset(queue for queue, frames in enumerate(self.per_queue) if frames)
 
     def __sub__(self, before: Frames) -> Frames:
-        """What came since `before`. ValueError if another number of queues was in use then."""
+        """What came since `before`. Raises GuestError if another number of queues was in use then."""
+        if len(self.per_queue) != len(before.per_queue):
+            raise GuestError(
+                "the guest changed its queues by itself: it used "
+                f"{len(before.per_queue)} before, and {len(self.per_queue)} now"
+            )
         pairs = zip(self.per_queue, before.per_queue, strict=True)
         return Frames(tuple(now - then for now, then in pairs), self.total - before.total)

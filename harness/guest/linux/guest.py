@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from harness.vmm.base import Vm, nic_of
 
 _DRIVER = "/sys/bus/virtio/drivers/virtio_net"
 _SEPARATOR = "----"
+_COUNTER = re.compile(r"[0-9]{1,20}")
 _marks = itertools.count()
 
 
@@ -191,7 +193,7 @@ class LinuxGuest:
             f"{self._queue_teller(interface)} {interface}",
             f"cat /sys/class/net/{interface}/statistics/{direction}_packets",
         )
-        return Frames(parse_packets(said, direction), int(total))
+        return Frames(parse_packets(said, direction), _number(total))
 
     def _queue_teller(self, interface: str) -> str:
         """The program that tells frames by queue: from Linux 6.10 on ethtool does not, and before the other fails."""
@@ -200,8 +202,15 @@ class LinuxGuest:
         return self._teller
 
     def _total(self, interface: str, direction: str) -> int:
-        return int(self.check(f"cat /sys/class/net/{interface}/statistics/{direction}_packets"))
+        return _number(self.check(f"cat /sys/class/net/{interface}/statistics/{direction}_packets"))
 
     def _sections(self, *commands: str) -> list[str]:
         """What each of several commands prints; they run in one go, which saves the way there and back."""
         return self.check(f" && echo {_SEPARATOR} && ".join(commands)).split(f"{_SEPARATOR}\n")
+
+
+def _number(text: str) -> int:
+    """A counter that the kernel prints: 64 bits."""
+    if not _COUNTER.fullmatch(text.strip()):
+        raise GuestError(f"the guest's kernel counts {text[:80]!r} frames")
+    return int(text)

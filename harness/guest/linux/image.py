@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.bounded import MIB, Unreadable, parse_json, read_file
 from harness.cache import cached
 from harness.errors import BadInput, Unavailable
 from harness.guest.compiler import compile_c
@@ -67,8 +68,14 @@ def _resolved(recipe: Recipe) -> _Resolved:
         target.write_text(json.dumps(answer, indent=1))
 
     state = recipe.digest_input + packages.lists_state()
-    listed = json.loads(cached("linux-packages.json", state, ask_apt).read_text())
-    return _Resolved(**{part: [Package(**entry) for entry in entries] for part, entries in listed.items()})
+    file = cached("linux-packages.json", state, ask_apt)
+    try:
+        listed = parse_json(read_file(file, MIB))
+        return _Resolved(
+            **{part: [Package(**entry) for entry in entries] for part, entries in listed.items()}
+        )
+    except (Unreadable, TypeError, AttributeError) as error:
+        raise BadInput(f"{file} is damaged ({error}); delete it, and it is made anew") from None
 
 
 def _kernel_tree(recipe: Recipe) -> Path:

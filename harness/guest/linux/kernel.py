@@ -13,7 +13,7 @@ WARNING = 4
 SLOW_HOST = re.compile(r"hrtimer: interrupt took|perf: interrupt took|clocksource: ")
 """Warnings about time, which a busy host causes and no device."""
 
-_LOG_LINE = re.compile(r"<(\d+)>\[ *[\d.]+\] (.*)")
+_LOG_LINE = re.compile(r"<(\d{1,9})>\[ *[\d.]+\] (.*)")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,9 @@ class LogLine:
 def parse_interrupts(text: str, device: str) -> QueueInterrupts:
     """Read /proc/interrupts for a virtio device, such as `virtio0`."""
     counts: dict[str, dict[int, int]] = {"input": {}, "output": {}}
-    row = re.compile(rf"^ *\d+:((?: +\d+)+) .*\b{re.escape(device)}-(input|output)\.(\d+)$", re.MULTILINE)
+    row = re.compile(
+        rf"^ *\d+:((?: +\d{{1,20}})+) .*\b{re.escape(device)}-(input|output)\.(\d{{1,5}})$", re.MULTILINE
+    )
     for per_cpu, direction, queue in row.findall(text):
         counts[direction][int(queue)] = sum(map(int, per_cpu.split()))
     return QueueInterrupts(rx=_in_order(counts["input"]), tx=_in_order(counts["output"]))

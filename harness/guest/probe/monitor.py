@@ -6,7 +6,9 @@ however long it is. Where guest memory is not mapped into this process the batch
 
 from __future__ import annotations
 
+import re
 import struct
+from binascii import unhexlify
 from collections.abc import Sequence
 from itertools import cycle
 from string import ascii_lowercase
@@ -22,6 +24,8 @@ BATCH_LIMIT = 4096
 LINE_CHUNK = 512
 """Bytes of memory in one command of the serial line: short enough for its answer to come well in time."""
 
+_ADDRESS = re.compile(rb"[0-9a-fA-F]{1,12}")
+_HEX = re.compile(rb"(?:[0-9a-fA-F]{2})*")
 _HEADER = struct.Struct("<II")
 _OPERATION = struct.Struct("<IIQQ")
 _AFTER_BATCH = 0x20000
@@ -48,8 +52,10 @@ class Monitor:
         while True:
             line = self._serial.read_line(within=deadline, awaiting="the probe guest's first answer")
             match line.split():
-                case [b"probe", b"1", batch, given] if given == nonce:
-                    return int(batch, 16)
+                case [b"probe", b"1", batch, given] if given == nonce and (
+                    found := _ADDRESS.fullmatch(batch)
+                ):
+                    return int(found[0], 16)
                 case [b"probe", b"1", _, b"-"]:
                     nonce = self._ask()
 
@@ -104,7 +110,12 @@ class Monitor:
         for at in range(address, address + length, LINE_CHUNK):
             count = min(LINE_CHUNK, address + length - at)
             line = self._answer(b"R%x %x\n" % (at, count), f"reading {count} bytes at {at:#x}")
-            parts.append(bytes.fromhex(line.decode()))
+            part = unhexlify(line) if _HEX.fullmatch(line) else b""
+            if len(part) != count:
+                raise GuestError(
+                    f"the probe guest answered {line[:80]!r} when asked for {count} bytes at {at:#x}"
+                )
+            parts.append(part)
         return b"".join(parts)
 
     def write_memory(self, address: int, data: bytes) -> None:

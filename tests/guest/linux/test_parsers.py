@@ -124,5 +124,5 @@ def test_frames_on_queues_not_in_use_show_in_the_difference() -> None:
 
 
 def test_a_difference_needs_the_same_queues_in_use() -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(GuestError, match="it used 1 before, and 2 now"):
         Frames((1, 1), 2) - Frames((1,), 1)
