@@ -12,6 +12,7 @@ from harness.version import VERSION
 
 COMMANDS = {
     "conformance": ("harness.run.command", "judge VMMs: the suite itself"),
+    "patch": ("harness.patch.command", "from two commits to a verdict: build both, judge, compare"),
     "gate": ("harness.gate.command", "compare a run with what is expected, or two builds"),
     "bisect": ("harness.bisect.command", "find the commit that broke, or mended, a test"),
     "repro": ("harness.repro.command", "show cloud-hypervisor issue 8306 or 8307 on a VMM"),

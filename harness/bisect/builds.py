@@ -6,47 +6,61 @@ import json
 import shutil
 from pathlib import Path
 
-from harness.bisect.plan import Plan
-from harness.bisect.shell import Git, clean_environment, last_line, run_command
+import msgspec
+
+from harness.bisect.shell import Git, Tell, clean_environment, last_line, run_command
 from harness.cache import cache_root, cached
 from harness.errors import DeadlineExceeded
 
 BINARIES = "bisect/builds"
 
 
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """How a commit becomes a binary."""
+
+    worktree: str
+    build: str
+    """A shell command, run at the top of the worktree."""
+    binary: str
+    """What it makes, relative to the worktree unless absolute."""
+    build_minutes: float
+
+
 class NotBuilt(Exception):
     """This commit does not build. The text says how that ended."""
 
 
-def binary_of(plan: Plan, commit: str, log: Path) -> Path:
+def binary_of(recipe: Recipe, commit: str, log: Path, tell: Tell | None = None) -> Path:
     """The commit's binary, from the cache or built in the worktree, which is clean again afterwards.
 
-    The cache knows it by commit, build command and binary. Raises NotBuilt; that is not remembered.
+    The cache knows it by commit, build command and binary. Raises NotBuilt; that is not remembered. `tell` is told
+    of a build that goes on; there is no `log` where there was none.
     """
-    inputs = json.dumps([commit, plan.build, plan.binary]).encode()
+    inputs = json.dumps([commit, recipe.build, recipe.binary]).encode()
     return cached(
         commit[:12],
         inputs,
-        lambda target: _build(plan, commit, log, target),
+        lambda target: _build(recipe, commit, log, target, tell),
         root=cache_root() / BINARIES,
     )
 
 
-def _build(plan: Plan, commit: str, log: Path, target: Path) -> None:
-    tree = Path(plan.worktree)
+def _build(recipe: Recipe, commit: str, log: Path, target: Path, tell: Tell | None) -> None:
+    tree = Path(recipe.worktree)
     git = Git(tree)
     if git("rev-parse", "HEAD") != commit:
         git("checkout", "--quiet", "--force", "--detach", commit)
-    binary = tree / plan.binary
+    binary = tree / recipe.binary
     binary.unlink(missing_ok=True)  # or the binary of another commit would pass for this one's
     try:
         status = run_command(
-            ["sh", "-c", plan.build],
+            ["sh", "-c", recipe.build],
             log=log,
-            within=60 * plan.build_minutes,
+            within=60 * recipe.build_minutes,
             doing="the build command",
             cwd=tree,
             environment=clean_environment(),
+            tell=tell,
         )
     except DeadlineExceeded as error:
         raise NotBuilt(str(error)) from None
@@ -57,5 +71,5 @@ def _build(plan: Plan, commit: str, log: Path, target: Path) -> None:
     if status:
         raise NotBuilt(f"the build command ended with {status}: {last_line(log) or 'it said nothing'}")
     if not binary.is_file():
-        raise NotBuilt(f"the build command succeeded and left no {plan.binary}")
+        raise NotBuilt(f"the build command succeeded and left no {recipe.binary}")
     shutil.copy2(binary, target)

@@ -15,7 +15,7 @@ from harness.bisect.search import check_ends, check_order, search
 from harness.bisect.shell import Git
 from harness.bisect.story import story
 from harness.bisect.worktree import repository, worktree
-from harness.errors import BadInput, HarnessError
+from harness.errors import HarnessError
 from harness.program import Parser, called
 from harness.record.store import RunStore
 from harness.repro.command import KNOWN
@@ -91,16 +91,9 @@ def _interrupted(number: int, _: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _commit(git: Git, side: str, revision: str) -> str:
-    words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    if not git.says(*words):
-        raise BadInput(f"--{side} {revision}: {git.folder} has no such commit; git fetch may bring it")
-    return git(*words)
-
-
 def _bisect(options: argparse.Namespace) -> int:
     git = Git(repository(options.repo))
-    good, bad = (_commit(git, side, getattr(options, side)) for side in ("good", "bad"))
+    good, bad = (git.commit(side, getattr(options, side)) for side in ("good", "bad"))
     check_order(git, good, bad, options.find)
     folder = RunStore(options.report).folder.absolute()
     with worktree(options.repo, good) as tree:

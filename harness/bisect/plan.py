@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from harness.bisect.builds import Recipe
 from harness.program import called
 
 Outcome = Literal["good", "bad", "unknown"]
@@ -15,17 +16,11 @@ Find = Literal["broken", "fixed"]
 FILE = "plan.json"
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class Plan(Recipe, frozen=True, kw_only=True):
     """How to build a commit and what to ask of it: a test of the suite, or a reproducer of an issue."""
 
     folder: str
     """Where the evidence goes: a folder per commit."""
-    worktree: str
-    build: str
-    """A shell command, run at the top of the worktree."""
-    binary: str
-    """What it makes, relative to the worktree unless absolute."""
-    build_minutes: float
     find: Find
     test: str = ""
     """A test id of results.json, without the VMM. One of `test` and `issue` is given."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,6 +18,9 @@ GIT_SECONDS = 600.0
 _TETHER = """trap 'trap - TERM; kill -TERM 0' TERM; "$@" & wait $!"""
 TETHER = ("setpriv", "--pdeathsig", "TERM", "--", "sh", "-c", _TETHER, "tether")
 """Before a command: ends its whole group when the process that started it ends, even by SIGKILL."""
+Tell = Callable[[float, str], None]
+"""Hears how long a command has been running, in seconds, and what it said last."""
+TELL_EVERY = 15.0
 GRACE = 20.0
 """Seconds that a command has to clean up after itself before it is killed."""
 
@@ -30,11 +34,13 @@ def run_command(
     cwd: Path,
     environment: Mapping[str, str] | None = None,
     for_git: bool = False,
+    tell: Tell | None = None,
 ) -> int:
     """Run a command; its exit status. Its output goes to `log`.
 
     `within` is seconds before PACE. When they are over, or this process ends, all of the command's group is ended.
-    `for_git`: stderr is shown, and the descriptors that are inheritable stay open.
+    `tell` is called every 15 s while it runs. `for_git`: stderr is shown, and the
+    descriptors that are inheritable stay open.
     Raises DeadlineExceeded, `doing` completing "waited ... s for".
     """
     with log.open("ab") as output:
@@ -49,7 +55,7 @@ def run_command(
             close_fds=not for_git,
         )
         try:
-            return process.wait(within * PACE)
+            return _await(process, within * PACE, log, tell)
         except subprocess.TimeoutExpired:
             said = last_line(log) or "nothing"
             raise DeadlineExceeded(
@@ -58,6 +64,17 @@ def run_command(
         finally:
             if process.poll() is None:
                 _end(process)
+
+
+def _await(process: subprocess.Popen[bytes], within: float, log: Path, tell: Tell | None) -> int:
+    """Its exit status. Raises TimeoutExpired."""
+    begin = time.monotonic()
+    while tell is not None and (left := within - (time.monotonic() - begin)) > TELL_EVERY:
+        try:
+            return process.wait(min(TELL_EVERY, left))
+        except subprocess.TimeoutExpired:
+            tell(time.monotonic() - begin, last_line(log))
+    return process.wait(within - (time.monotonic() - begin))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -103,6 +120,13 @@ class Git:
     def says(self, *words: str) -> bool:
         """Whether git ends with 0: for questions."""
         return self._run(words).returncode == 0
+
+    def commit(self, option: str, revision: str) -> str:
+        """The full hash of what --`option` names. Raises BadInput."""
+        words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        if not self.says(*words):
+            raise BadInput(f"--{option} {revision}: {self.folder} has no such commit; git fetch may bring it")
+        return self(*words)
 
     def command(self, *words: str) -> list[str]:
         """The whole command line."""

@@ -45,25 +45,28 @@ def exit_code(findings: Iterable[Finding], *, changed_matters: bool) -> int:
     return 2 if kinds & {Kind.LOST, Kind.PROBLEM} else 0
 
 
-def against_baselines(run: Run, baselines: dict[Path, Baseline]) -> list[Finding]:
-    """Compare every VMM of a run with the files that are about it; without one, all is expected to pass."""
-    findings = list(missing_parts(run, run.names()))
+def against_baselines(run: Run, baselines: dict[Path, Baseline], *, part: bool = False) -> list[Finding]:
+    """Compare every VMM of a run with the files that are about it; without one, all is expected to pass.
+
+    `part`: the run is a part of the suite on purpose, which is noted. What it does not have is no finding.
+    """
+    findings = list(missing_parts(run, run.names(), part=part))
     for vmm in run.vmms:
         mine = for_vmm(baselines, vmm)
         if not mine:
             text = "no baseline is about this build: every test is expected to pass"
             findings.append(Finding(Kind.NOTE, vmm.name, "", text))
-        findings += _one_vmm(run, vmm, mine)
+        findings += _one_vmm(run, vmm, mine, part)
     return findings
 
 
-def _one_vmm(run: Run, vmm: VmmInfo, baselines: dict[Path, Baseline]) -> Iterator[Finding]:
+def _one_vmm(run: Run, vmm: VmmInfo, baselines: dict[Path, Baseline], part: bool) -> Iterator[Finding]:
     results = [result for result in run.results if result.vmm == vmm.name]
     expectations = [e for baseline in baselines.values() for e in baseline.expect]
     for result in results:
         if finding := judge(result, expectation_for(expectations, result)):
             yield finding
-    for path, baseline in baselines.items():
+    for path, baseline in baselines.items() if not part else ():
         for expectation in baseline.expect:
             if not any(expectation.covers(result) for result in results):
                 text = f"{path.name} names {expectation.tests[0]}, which this run does not have"
@@ -108,15 +111,16 @@ def _about(kind: Kind, result: Result, text: str) -> Finding:
     return Finding(kind, result.vmm, result.test, text, result.rerun, result.origin)
 
 
-def missing_parts(run: Run, names: Sequence[str]) -> Iterator[Finding]:
-    """What makes a run unfit to be judged by: parts of it are missing."""
+def missing_parts(run: Run, names: Sequence[str], *, part: bool = False) -> Iterator[Finding]:
+    """What makes a run unfit to be judged by: parts of it are missing, other than on purpose (`part`)."""
     if not run.complete:
         yield Finding(Kind.PROBLEM, "", "", "the run was stopped before its end")
     if run.shard:
         text = f"this is shard {run.shard.number} of {run.shard.of}: put all together with {called('merge')}"
         yield Finding(Kind.PROBLEM, "", "", text)
     if run.deselected:
-        yield Finding(Kind.PROBLEM, "", "", f"{run.deselected} tests were left out by the run's options")
+        kind = Kind.NOTE if part else Kind.PROBLEM
+        yield Finding(kind, "", "", f"{run.deselected} tests were left out by the run's options")
     if (missing := run.selected - len(run.results) - len(run.not_run)) > 0:
         yield Finding(Kind.PROBLEM, "", "", f"{missing} selected tests have no result")
     for entry in run.not_run:
@@ -127,14 +131,17 @@ def missing_parts(run: Run, names: Sequence[str]) -> Iterator[Finding]:
             yield Finding(Kind.PROBLEM, name, "", "the run has no result for it")
 
 
-def builds(base: tuple[Run, str], head: tuple[Run, str]) -> list[Finding]:
-    """Compare two builds, each a run and the VMM's name in it; `vmm` of the findings is the head's."""
+def builds(base: tuple[Run, str], head: tuple[Run, str], *, part: bool = False) -> list[Finding]:
+    """Compare two builds, each a run and the VMM's name in it; `vmm` of the findings is the head's.
+
+    `part`: they ran a part of the suite on purpose, which is noted.
+    """
     (base_run, base_name), (head_run, head_name) = base, head
-    findings = list(missing_parts(base_run, [base_name]))
+    findings = list(missing_parts(base_run, [base_name], part=part))
     if head_run is not base_run:
-        findings += missing_parts(head_run, [head_name])
+        findings += missing_parts(head_run, [head_name], part=part)
     else:
-        findings += [f for f in missing_parts(head_run, [head_name]) if f.vmm]
+        findings += [f for f in missing_parts(head_run, [head_name], part=part) if f.vmm]
     before = {r.test: r for r in base_run.results if r.vmm == base_name}
     after = {r.test: r for r in head_run.results if r.vmm == head_name}
     if before and after and not before.keys() & after.keys():

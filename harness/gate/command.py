@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.deadline import PACE
 from harness.errors import BadInput, HarnessError
 from harness.expected.accept import accept, needs_reason
 from harness.expected.baseline import FOLDER, load_baselines, masked
 from harness.expected.compare import Finding, Kind, against_baselines, builds, exit_code
+from harness.gate.suite import RELEASE, run_suite
 from harness.program import Parser
 from harness.record.results import Function, Run, load
-from harness.run.command import words
-
-SUITE_SECONDS = 2 * 3600 * PACE
-"""Longer than any run of the suite: a run that takes more hangs."""
-
-RELEASE = "release:"
-"""How `--vmm` names a published build instead of a file."""
 
 EPILOG = """\
 examples:
@@ -143,7 +135,7 @@ def _sides(options: argparse.Namespace) -> tuple[tuple[Run, str], tuple[Run, str
         if not Path(path).exists() and not path.startswith(RELEASE):
             raise BadInput(f"there is no {path}: it should be a VMM, a results.json, or a folder with one")
     if not any(_is_results(path) for path in paths):
-        run = _run_suite([f"{name}={path}" for name, _, path in sides], options.report)
+        run = run_suite([f"{name}={path}" for name, _, path in sides], options.report)
         return _named(run, sides[0][0]), _named(run, sides[1][0])
     if not all(_is_results(path) for path in paths):
         raise BadInput("one of --base and --head is a VMM and the other a results file: give two of a kind")
@@ -158,46 +150,6 @@ def _named(run: Run, name: str) -> tuple[Run, str]:
     if name not in run.names():
         raise BadInput(f"the run has no VMM called {name!r}: it has {', '.join(run.names()) or 'none'}")
     return run, name
-
-
-def _run_suite(vmms: Sequence[str], report: Path) -> Run:
-    """Run the whole suite on these VMMs with its output shown. Raises BadInput if it came to no end."""
-    before = _newest(report)
-    # the report has the failures, in order; here they would bury the verdict
-    command = words(["--tb=no", "-rN", "--report", str(report)])
-    for vmm in vmms:
-        name, _, path = vmm.partition("=")
-        command += ["--vmm", vmm if path.startswith(RELEASE) else f"{name}={Path(path).absolute()}"]
-    try:
-        ended = subprocess.run(command, timeout=SUITE_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        raise BadInput(f"the suite did not end within {SUITE_SECONDS:.0f} s") from None
-    if ended.returncode not in (0, 1):
-        raise BadInput(f"the suite came to no verdict: pytest ended with exit status {ended.returncode}")
-    if _newest(report) == before:
-        raise BadInput(f"the suite left no new results in {report}")
-    _write_report(report)
-    return load(report)
-
-
-def _write_report(report: Path) -> None:
-    """The HTML report beside the results, for whoever comes in the morning. A verdict does not depend on it."""
-    from harness.report.html import PAGE, write_html  # slow to import, and comparing needs none
-
-    try:
-        write_html(report, report / PAGE)
-    except HarnessError as error:
-        print(f"gate: no HTML report: {error}", file=sys.stderr)
-    else:
-        print(f"gate: report in {report / PAGE}", file=sys.stderr)
-
-
-def _newest(report: Path) -> tuple[int, int] | None:
-    try:
-        status = (report / "results.json").stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns
 
 
 if __name__ == "__main__":

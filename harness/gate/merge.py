@@ -81,6 +81,19 @@ def copy_bundles(shards: Mapping[str, Run], target: Path) -> None:
                 raise Unavailable(f"cannot copy {source}: {error}; the shards are untouched") from None
 
 
+def gather(places: Sequence[Path], report: Path) -> tuple[Run, list[int]]:
+    """Merge what lies there, bundles too, into a report folder. The whole, and the numbers of missing shards.
+
+    Raises BadInput or Unavailable.
+    """
+    shards = {str(path): load(path) for path in places}
+    whole = merge(shards)
+    store = RunStore(report)
+    copy_bundles(shards, store.folder)
+    store.save(whole)
+    return whole, missing(list(shards.values()))
+
+
 def main(arguments: Sequence[str]) -> int:
     """Merge, write, and show the matrix. Returns the exit status: 0, or 2 if shards are missing or do not fit."""
     parser = Parser(
@@ -100,17 +113,13 @@ def main(arguments: Sequence[str]) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        shards = {str(path): load(path) for path in options.shards}
-        whole = merge(shards)
-        store = RunStore(options.report)
-        copy_bundles(shards, store.folder)
-        store.save(whole)
+        whole, gone = gather(options.shards, options.report)
     except HarnessError as error:
         print(f"{called('merge')}: {error}", file=sys.stderr)
         return 2
     print(matrix_text(whole), end="")
     print(f"results: {options.report / 'results.json'}")
-    if gone := missing(list(shards.values())):
+    if gone:
         print(
             f"{called('merge')}: not everything is there: shard {', '.join(map(str, gone))} is missing",
             file=sys.stderr,

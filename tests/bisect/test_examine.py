@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.bisect import examine
+from harness.bisect import examine, shell
 from harness.bisect.examine import test_id as id_on_build
 from harness.bisect.examine import verdict
 from harness.bisect.plan import Finding, Outcome, Plan
@@ -112,3 +112,19 @@ def test_a_command_leaves_its_words_and_its_status(tmp_path: Path) -> None:
     command = ["sh", "-c", "echo one; echo two >&2; echo; exit 7"]
     assert run_command(command, log=log, within=10, doing="it", cwd=tmp_path) == 7
     assert last_line(log) == "two"
+
+
+def test_a_build_that_goes_on_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shell, "TELL_EVERY", 0.05)
+    told: list[str] = []
+
+    def tell(seconds: float, said: str) -> None:
+        told.append(said)
+        (tmp_path / "go").touch()
+
+    command = ["sh", "-c", "echo compiling; until [ -e go ]; do :; done"]
+    status = shell.run_command(
+        command, log=tmp_path / "log", within=60, doing="the build", cwd=tmp_path, tell=tell
+    )
+    assert status == 0
+    assert "compiling" in told

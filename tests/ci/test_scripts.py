@@ -18,7 +18,8 @@ OF_THE_CHECKOUT = {"test"}
 
 
 @pytest.mark.parametrize(
-    ("name", "status"), [("repro", 125), ("bisect", 2), ("merge", 2), ("gate", 2), ("report", 2)]
+    ("name", "status"),
+    [("repro", 125), ("bisect", 2), ("merge", 2), ("gate", 2), ("patch", 2), ("report", 2)],
 )
 def test_a_machine_that_is_not_set_up_is_no_verdict(tmp_path: Path, name: str, status: int) -> None:
     (tmp_path / "ci").mkdir()
