@@ -8,11 +8,11 @@ from harness.guest.linux.guest import LinuxGuest
 from harness.guest.probe.features import CONTROL, PLAIN
 from harness.guest.probe.net import VirtioNet
 from harness.host import namespace
-from harness.host.syscalls import Supervisor
+from harness.host.syscalls import Supervisor, supervisor_of
 from harness.testbed.nic import LinuxNic, Nic, ProbeNic
 from harness.testbed.testbed import NicPlan, Testbed
 
-pytest_plugins = ("harness.run.plugin",)
+pytest_plugins = ("harness.run.plugin", "harness.lab.plugin")
 
 
 @pytest.fixture
@@ -39,8 +39,9 @@ def nic_cold(testbed: Testbed, driver: str, backend: str, configured_pairs: int)
 @pytest.fixture
 def supervisor(nic: Nic) -> Supervisor:
     """Who stands between the VMM and the kernel, in a test whose surroundings are supervised."""
-    assert nic.vm.process.supervisor is not None
-    return nic.vm.process.supervisor
+    found = supervisor_of(nic.vm.process)
+    assert found is not None
+    return found
 
 
 @pytest.fixture

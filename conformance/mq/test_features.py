@@ -3,9 +3,9 @@
 import pytest
 
 from harness.guest.answer import Ack
-from harness.guest.probe.device import Status
 from harness.guest.probe.features import CONTROL, MULTIQUEUE, PLAIN, Feature
 from harness.guest.probe.net import VirtioNet, pairs_set
+from harness.guest.status import Status
 from harness.host.flows import flows
 from harness.lifecycle import check_frames
 from harness.register.mark import requirement

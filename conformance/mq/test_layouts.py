@@ -5,8 +5,8 @@ from typing import NamedTuple
 import pytest
 
 from harness.guest.answer import UNTOUCHED, Ack
-from harness.guest.probe.device import Status
 from harness.guest.probe.net import VirtioNet, pairs_set
+from harness.guest.status import Status
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
 

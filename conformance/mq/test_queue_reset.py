@@ -2,9 +2,9 @@
 
 import pytest
 
-from harness.guest.probe.device import Status
 from harness.guest.probe.features import MULTIQUEUE, Feature
 from harness.guest.probe.net import VirtioNet
+from harness.guest.status import Status
 from harness.host.flows import flows
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic

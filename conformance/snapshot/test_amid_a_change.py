@@ -4,7 +4,7 @@ import pytest
 
 from harness.guest.answer import Ack
 from harness.guest.probe.net import VirtioNet, pairs_set
-from harness.host.syscalls import ATTACH, DETACH, delay
+from harness.host.syscalls import ATTACH, DETACH, delay, supervisor_of
 from harness.lifecycle import check, migrate, restore, save
 from harness.register.mark import requirement
 from harness.testbed.nic import ProbeNic
@@ -50,7 +50,7 @@ def test_saved_amid_a_slow_change(
 ) -> None:
     """The kernel is at the first of several queues when the VM is paused: the same."""
     assert nic.set_pairs(before)
-    supervisor = nic.vm.process.supervisor
+    supervisor = supervisor_of(nic.vm.process)
     assert supervisor is not None
     with supervisor.inject(delay(SLOW, ATTACH | DETACH)):
         ask(net, after)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from harness.errors import VmmDied
-from harness.guest.probe.device import Status
 from harness.guest.probe.features import MULTIQUEUE, PLAIN, Feature
+from harness.guest.status import Status
 from harness.host.flows import flows
 from harness.host.vhost_user.features import ProtocolFeature, VirtioFeature, mask
 from harness.host.vhost_user.messages import Kind

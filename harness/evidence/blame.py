@@ -14,6 +14,7 @@ from harness.checkout import ROOT
 from harness.errors import DeadlineExceeded, GuestError, HarnessError, Owner, VmmDied, VmmError
 from harness.evidence.threads import failed_threads
 from harness.guest.answer import plain
+from harness.host.syscalls import supervisor_of
 from harness.host.trouble import trouble
 from harness.process.exit_status import FROM_OUTSIDE
 from harness.record.results import Verdict
@@ -92,7 +93,7 @@ def _own_failure(testbed: Testbed) -> str:
     found = list(failed_threads())
     for vm in testbed.vms:
         with suppress(AttributeError):
-            if (supervisor := vm.process.supervisor) is not None and supervisor.error is not None:
+            if (supervisor := supervisor_of(vm.process)) is not None and supervisor.error is not None:
                 found.append(f"the supervisor of system calls failed: {line_of(supervisor.error)}")
     for nic in testbed.nics:
         if why := nic.backend.failure():

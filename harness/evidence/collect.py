@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from harness.record.results import Result, Run, VmmInfo, from_dict, utc_now
 from harness.record.selection import Selection
 from harness.record.store import RunStore
-from harness.run.session import Session
+from harness.vmm.base import Vmm
 
 ATTRIBUTE = "conformance"
 """Where a report carries its result, as plain data, from a worker to the main process."""
@@ -31,9 +31,16 @@ def _sha256(binary: Path) -> str:
 
 
 class Collector:
-    """Gathers results in the main process and writes them to the report folder."""
+    """Gathers results in the main process and writes them to the report folder.
 
-    def __init__(self, report: Path, command: Iterable[str]) -> None:
+    `vmms` are the builds under test, `facts` what else is known of the run before it begins.
+    """
+
+    def __init__(
+        self, report: Path, command: Iterable[str], vmms: Sequence[Vmm] = (), facts: Mapping[str, Any] = {}
+    ) -> None:
+        self._vmms = tuple(vmms)
+        self._facts = facts
         self.store = RunStore(report)
         self._started = utc_now()
         self._command = tuple(command)
@@ -52,20 +59,19 @@ class Collector:
         if before is None or (result.verdict.is_bad and not before.verdict.is_bad):
             self._results[key] = result
 
-    def run(self, session: Session, *, complete: bool) -> Run:
+    def run(self, *, complete: bool) -> Run:
         """The run as it stands."""
         return Run(
             host={
                 "kernel": platform.release(),
                 "machine": platform.machine(),
                 "python": platform.python_version(),
-                "seed": session.seed,
-                "abilities": {name: ability.lines() for name, ability in session.abilities.items()},
+                **self._facts,
                 "lab": sorted({result.lab for result in self._results.values() if result.lab}),
             },
             vmms=tuple(
                 VmmInfo(vmm.name, vmm.kind, vmm.version, str(vmm.path), _sha256(vmm.path))
-                for vmm in session.vmms
+                for vmm in self._vmms
             ),
             results=tuple(self._results.values()),
             started=self._started,

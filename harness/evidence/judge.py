@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,10 @@ from harness.errors import HarnessError, Unavailable
 from harness.evidence.blame import Blame, blame, line_of, unnoticed_death
 from harness.evidence.bundle import write_bundle
 from harness.evidence.remains import remains
-from harness.evidence.rerun import rerun_line
+from harness.evidence.rerun import Rerun
 from harness.evidence.timeline import merged, text
 from harness.record.results import Case, PairRow, Result, Verdict, to_dict
 from harness.record.table import pairs_table
-from harness.run.case import NO_WRITER
-from harness.run.session import Session
 from harness.testbed.testbed import Testbed
 
 LOG_LINES = 20
@@ -75,13 +72,13 @@ def issues_of(item: pytest.Item) -> tuple[str, ...]:
 class Judge:
     """Makes the record of each test phase in the process that ran it.
 
-    `full` keeps guest memory in bundles. `options` are those of the run that a line which repeats a test needs.
+    `evidence` is the run's folder, None if nothing is to be kept; `full` keeps guest memory in bundles.
     """
 
-    def __init__(self, session: Session, *, full: bool = False, options: Sequence[str] = ()) -> None:
-        self._session = session
+    def __init__(self, rerun: Rerun, evidence: Path | None = None, *, full: bool = False) -> None:
+        self._rerun = rerun
+        self._evidence = evidence
         self._full = full
-        self._options = options
 
     def judge(
         self,
@@ -99,14 +96,11 @@ class Judge:
         if case is None or outcome is None:
             return None
         verdict, reason = outcome
-        vmm = self._session.vmm(case.vmm)
+        vmm = self._rerun.build(case.vmm)
         rows, disagreement = _witnesses(testbed)
         shown = verdict.is_bad or disagreement
         timeline = merged(testbed.journal, testbed.vms, testbed.nics) if testbed and shown else ()
-        writer = case.parameters.get("writer", NO_WRITER)
-        rerun = rerun_line(
-            item.nodeid, vmm, self._session, None if writer == NO_WRITER else writer, self._options
-        )
+        rerun = self._rerun.line(item.nodeid, case)
         if verdict in (Verdict.FAIL, Verdict.ERROR):
             _say_first(report, error, reason)
         if verdict.is_bad:
@@ -124,15 +118,15 @@ class Judge:
             witnesses=rows,
             timeline=timeline,
             rerun=rerun if shown else "",
-            seed=self._session.seed,
+            seed=self._rerun.seed,
         )
-        if shown and testbed is not None and self._session.evidence is not None:
+        if shown and testbed is not None and self._evidence is not None:
             try:
-                folder = self._bundle(self._session.evidence / "failures", result, testbed)
+                folder = self._bundle(self._evidence / "failures", result, testbed)
             except Unavailable as error:  # a full disk costs the bundle, not the verdict
                 report.sections.append(("no failure bundle", str(error)))
             else:
-                result = replace(result, bundle=str(folder.relative_to(self._session.evidence)))
+                result = replace(result, bundle=str(folder.relative_to(self._evidence)))
         return to_dict(result)
 
     def _bundle(self, parent: Path, result: Result, testbed: Testbed) -> Path:

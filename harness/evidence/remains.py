@@ -14,6 +14,7 @@ from harness.errors import HarnessError
 from harness.evidence.bundle import LIMIT, Content
 from harness.host.backend import VhostUserPeer
 from harness.host.kvm import KVM
+from harness.host.syscalls import supervisor_of
 from harness.process.child import COMMAND
 from harness.testbed.testbed import Testbed
 from harness.vmm.base import Vm
@@ -83,7 +84,7 @@ def _of_vm(vm: Vm, memory: bool) -> dict[str, Content]:
         "vmm.log": vm.log(),
         "console.txt": bytes(vm.serial.transcript),
     }
-    if (supervisor := vm.process.supervisor) is not None:
+    if (supervisor := supervisor_of(vm.process)) is not None:
         found["tunsetqueue.txt"] = "\n".join(map(str, supervisor.calls)) + "\n"
     if vm.exit_status() is None:
         try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from math import inf
 
 from harness.host.backend import VhostUserPeer
+from harness.host.syscalls import supervisor_of
 from harness.record.journal import Journal
 from harness.record.results import Event
 from harness.testbed.nic import Nic
@@ -52,7 +53,7 @@ def _of_vm(journal: Journal, vm: Vm) -> Iterator[Event]:
         yield Event(
             0.0, "test", f"lines of {vm.vmm.name}'s log may be off by {doubt:.3f} s, not across other lines"
         )
-    if (supervisor := vm.process.supervisor) is not None:
+    if (supervisor := supervisor_of(vm.process)) is not None:
         for call in supervisor.calls:
             yield Event(journal.since(call.time), "syscall", f"TUNSETQUEUE {call}")
 

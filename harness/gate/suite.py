@@ -9,8 +9,8 @@ from pathlib import Path
 
 from harness.deadline import PACE
 from harness.errors import BadInput, HarnessError
+from harness.invocation import words
 from harness.record.results import Run, load
-from harness.run.command import words
 
 SUITE_SECONDS = 2 * 3600 * PACE
 """Longer than any run of the suite: a run that takes more hangs."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from harness.errors import DeadlineExceeded, Owner, VmmError
-from harness.guest.probe.device import Status
+from harness.guest.status import Status
 
 UNTOUCHED = 0xEE
 """What the ack byte holds before the device writes it."""

@@ -78,9 +78,3 @@ def available_mib() -> int:
     """Memory that the host can still give away (proc_meminfo(5))."""
     lines = dict(line.split(":") for line in (PROCFS / "meminfo").read_text().splitlines())
     return int(lines["MemAvailable"].split()[0]) >> 10
-
-
-def oom_kills() -> int:
-    """How many processes the kernel's OOM killer has killed since the machine started (/proc/vmstat)."""
-    lines = dict(line.split() for line in (PROCFS / "vmstat").read_text().splitlines())
-    return int(lines.get("oom_kill", 0))

@@ -12,7 +12,6 @@ from typing import Self
 from harness.host.backend import HostView, Place
 from harness.host.changes import Change
 from harness.host.vhost_user.backend import Backend, RingState
-from harness.host.vhost_user.changes import Follower
 from harness.host.vhost_user.endpoints import Connect, Endpoint, Listen
 from harness.host.vhost_user.faults import Fault
 from harness.host.vhost_user.log import Entry
@@ -20,6 +19,7 @@ from harness.host.vhost_user.loop import LoopFailed
 from harness.host.vhost_user.offer import Offer, usual_offer
 from harness.host.vhost_user.proxy import Proxy
 from harness.host.vhost_user.rules import Rules, unaltered
+from harness.host.vhost_user_changes import Follower
 from harness.vmm.base import VhostUserSocket
 
 CONNECTED_WITHIN = 5.0

@@ -10,10 +10,16 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.lab.routing import goes_to_lab
+from harness.lab.routing import goes_to_lab, why_not_in_the_lab
 from harness.lab.suite import LOST, SUITE, LabSuite
 from harness.lab.wire import Status
+from harness.run.needs import ELSEWHERE
 from harness.run.session import SESSION
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have skips say what the lab could have done."""
+    config.stash[ELSEWHERE] = why_not_in_the_lab
 
 
 def _is_for_lab(item: pytest.Item) -> bool:

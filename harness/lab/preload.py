@@ -9,7 +9,10 @@ import io
 import sys
 from collections.abc import Callable
 
-MODULES = ("pytest", "paramiko", "pyroute2", "scapy.layers.inet", "harness.run.plugin", "harness.lab.worker")
+MODULES = (
+    *("pytest", "paramiko", "pyroute2", "scapy.layers.inet"),
+    *("harness.run.plugin", "harness.lab.plugin", "harness.lab.worker"),
+)
 """The suite, and first what it imports, some of it at first use."""
 OWN = "harness"
 

@@ -2,30 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from harness.lab.suite import SUITE
 from harness.run.capability import NEEDS_KVM
-from harness.run.session import DRIVER_NEEDS, SESSION, Session
-
-
-def parameters(item: pytest.Item) -> dict[str, Any]:
-    """What a test is crossed with."""
-    found: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
-    return found
-
-
-def lacking(item: pytest.Item, session: Session) -> str | None:
-    """Why this host cannot run a test, and what to do about it; None if it can."""
-    crossed = parameters(item)
-    abilities = session.abilities[crossed["vmm"]]
-    own = [need for mark in item.iter_markers("needs") for need in mark.args]
-    for need in (DRIVER_NEEDS[crossed["driver"]], *own):
-        if (reason := abilities.lacking(need)) is not None:
-            return reason
-    return None
+from harness.run.needs import lacking, parameters
+from harness.run.session import SESSION, Session
 
 
 def goes_to_lab(item: pytest.Item, session: Session, *, always: bool = False) -> bool:
@@ -42,13 +24,10 @@ def goes_to_lab(item: pytest.Item, session: Session, *, always: bool = False) ->
     return always or lacking(item, session) is not None
 
 
-def reason_to_skip(item: pytest.Item) -> str | None:
-    """Why a test can run neither on this host nor in the lab, with the way out; None if it can here."""
-    config = item.config
-    session = config.stash[SESSION]
-    if (reason := lacking(item, session)) is None or not goes_to_lab(item, session):
-        return reason
-    suite = config.stash.get(SUITE, None)
-    if suite is None:
-        return f"{reason}, or give --lab auto"
-    return f"{reason}; and there is no lab: {suite.lost.splitlines()[0]}"
+def why_not_in_the_lab(item: pytest.Item) -> str:
+    """How the reason of a skip goes on: what keeps a test from running in the lab, if it is one for the lab."""
+    stash = item.config.stash
+    if not goes_to_lab(item, stash[SESSION]):
+        return ""
+    suite = stash.get(SUITE, None)
+    return ", or give --lab auto" if suite is None else f"; and there is no lab: {suite.lost.splitlines()[0]}"

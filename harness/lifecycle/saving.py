@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.errors import GuestError, HarnessError, Unavailable, VmmError
 from harness.guest.probe.net import DriverState
+from harness.host.syscalls import supervisor_of
 from harness.host.syscalls.conditions import RESUMED
 from harness.host.tap import HandedTap
 from harness.lifecycle.guest import monitor_of, neighbours, unmap
@@ -141,7 +142,7 @@ def resume_restored(bed: Testbed, nic: ProbeNic, snapshot: Snapshot) -> None:
 
 def carry_over(bed: Testbed, nic: ProbeNic, drivers: Mapping[str, DriverState]) -> None:
     """Let the drivers of the NIC's VM go on where they were."""
-    if (supervisor := nic.vm.process.supervisor) is not None:
+    if (supervisor := supervisor_of(nic.vm.process)) is not None:
         supervisor.mark(RESUMED)
     before = nic.driver.net.bus
     monitor = monitor_of(bed, nic.vm)

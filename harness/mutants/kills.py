@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import BadInput
+from harness.invocation import words
 from harness.record.results import Function, Result, Run, Verdict, load
-from harness.run.command import words
 
 RUN_PATIENCE = 1800.0
 """Seconds for one run of the suite."""

@@ -11,20 +11,17 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from harness.bounded import MIB, read_tail
 from harness.deadline import PACE
 from harness.errors import DeadlineExceeded, Owner, Unavailable, VmmDied
-from harness.host.trouble import oom_kills
 from harness.printable import printable
 from harness.process import log_cap
 from harness.process.exit_status import FROM_OUTSIDE, ExitStatus
 from harness.process.last_words import own_words
 from harness.process.log_clock import LogClock
-
-if TYPE_CHECKING:
-    from harness.host.syscalls import Policy, Supervisor
+from harness.process.oom import oom_kills
 
 COMMAND = "command.txt"
 """The file beside a log that holds the command line."""
@@ -59,8 +56,26 @@ def _new_log(path: Path) -> BinaryIO:
         raise Unavailable(f"cannot write the VMM's log {path} ({error.strerror}): is there room?") from error
 
 
+class Watcher(Protocol):
+    """Who started a process and stays with it until it has ended."""
+
+    @property
+    def popen(self) -> subprocess.Popen[Any]:
+        """The process."""
+
+    def close(self) -> None:
+        """It has ended: let go of it."""
+
+
+class Spawn(Protocol):
+    """Starts a process as subprocess.Popen would, with the same options, and watches it."""
+
+    def __call__(self, argv: Sequence[str], **options: Any) -> Watcher:
+        """Start it."""
+
+
 class VmmProcess:
-    """One process, started at once. `log` collects what it prints; `syscalls` supervises its system calls.
+    """One process, started at once. `log` collects what it prints; `spawn` starts it, if somebody is to watch it.
 
     `folder` is the working folder (None: that of the test process).
 
@@ -76,7 +91,7 @@ class VmmProcess:
         *,
         folder: Path | None = None,
         pass_fds: Sequence[int] = (),
-        syscalls: Policy | None = None,
+        spawn: Spawn | None = None,
     ) -> None:
         self.clock = LogClock(log, time.monotonic())
         """Notes the log's length at times that matter, so that its lines can be placed on the host's clock."""
@@ -85,7 +100,8 @@ class VmmProcess:
             raise Unavailable("the program setpriv is missing: apt-get install util-linux")
         self.argv = list(argv)
         self._log = log
-        self._supervisor: Supervisor | None = None
+        self.watcher: Watcher | None = None
+        """Who started it, if it is watched."""
         self._asked_to_end = False
         self.end_is_known = False
         """Whether somebody was told of its end: see `died`."""
@@ -103,24 +119,17 @@ class VmmProcess:
                 "pass_fds": tuple(pass_fds),
                 "env": _environment(),
             }
-            if syscalls is None:
+            if spawn is None:
                 self._popen = subprocess.Popen(tied, **options)
             else:
-                from harness.host.syscalls import Supervisor
-
-                self._supervisor = Supervisor(tied, syscalls, **options)
-                self._popen = self._supervisor.popen
+                self.watcher = spawn(tied, **options)
+                self._popen = self.watcher.popen
         log_cap.watch(log)
 
     @property
     def pid(self) -> int:
         """The process id: the VMM's own, for every wrapper executes the next."""
         return self._popen.pid
-
-    @property
-    def supervisor(self) -> Supervisor | None:
-        """Who watches the system calls, if anybody."""
-        return self._supervisor
 
     @property
     def log(self) -> Path:
@@ -206,5 +215,5 @@ class VmmProcess:
         self._popen.kill()
         self.wait(10, Owner.HOST)
         log_cap.unwatch(self._log)
-        if self._supervisor is not None:
-            self._supervisor.close()
+        if self.watcher is not None:
+            self.watcher.close()

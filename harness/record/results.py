@@ -64,6 +64,10 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """The count of active pairs from here on, as this source says."""
 
 
+NO_WRITER = "none"
+"""What stands for the writer of a test for which no older build was given."""
+
+
 class Function(NamedTuple):
     """A test function: what all the variants of a test have in common."""
 

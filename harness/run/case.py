@@ -6,10 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.record.results import Case
+from harness.record.results import NO_WRITER, Case
 
-NO_WRITER = "none"
-"""What stands for the writer of a test for which no older build was given."""
 SIMPLE = (str, int, float)
 """Types whose values are their own words; True and False among them."""
 _case = pytest.StashKey[Case | None]()

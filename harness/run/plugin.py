@@ -21,11 +21,11 @@ from harness.errors import HarnessError, Unavailable
 from harness.evidence.collect import ATTRIBUTE, Collector
 from harness.evidence.judge import Judge
 from harness.evidence.junit import annotate
+from harness.evidence.rerun import Rerun
 from harness.evidence.threads import forget_threads, watch_threads
 from harness.host import namespace
 from harness.host.real_backends.find import given_programs, lacking
 from harness.host.syscalls import missing
-from harness.lab.routing import reason_to_skip
 from harness.mutants import find_mutant
 from harness.program import called
 from harness.record.pairs import explained
@@ -34,6 +34,7 @@ from harness.record.selection import Selection
 from harness.report.matrix import matrix_text
 from harness.run import options
 from harness.run.case import case_of
+from harness.run.needs import reason_to_skip
 from harness.run.session import SESSION, Session, prepare
 from harness.run.shard import deal, parse_shard
 from harness.scratch import Scratch
@@ -43,7 +44,7 @@ from harness.testbed.testbed import Testbed
 from harness.vmm.base import Vmm
 
 pytest.register_assert_rewrite("harness.lifecycle")  # its assertions are the tests' own
-pytest_plugins = ("harness.run.options", "harness.lab.plugin")
+pytest_plugins = ("harness.run.options",)
 
 MARKERS = (
     "requirement(*ids): rows of conformance/requirements.toml that a test proves",
@@ -111,7 +112,9 @@ def pytest_configure(config: pytest.Config) -> None:
                 lab=option.lab != "never",
             )
             if not config.option.collectonly:
-                collector = Collector(Path(config.option.report), config.invocation_params.args)
+                collector = Collector(
+                    Path(option.report), config.invocation_params.args, session.vmms, session.facts()
+                )
                 config.stash[_collector] = collector
                 config.pluginmanager.register(_Listener(collector))
                 session = replace(session, evidence=collector.store.folder)
@@ -123,11 +126,16 @@ def pytest_configure(config: pytest.Config) -> None:
             raise Unavailable(f"--trace-syscalls: {why}")
         if config.option.mutant is not None:
             find_mutant(config.option.mutant)  # an unknown one is said now, not by every test
-        full = config.option.bundle == "full"
-        config.stash[_judge] = Judge(
-            config.stash[_session], full=full, options=options.words_of_the_test(config.option)
+        session = config.stash[_session]
+        rerun = Rerun(
+            session.vmm,
+            session.seed,
+            [vmm.name for vmm in session.legacy],
+            options.words_of_the_test(config.option),
         )
-        if (image := config.stash[_session].linux) is not None:
+        full = config.option.bundle == "full"
+        config.stash[_judge] = Judge(rerun, session.evidence, full=full)
+        if (image := session.linux) is not None:
             config.stash[_linux] = LinuxMachines(image, scratch.folder)
             config.add_cleanup(config.stash[_linux].close)
     except HarnessError as error:
@@ -180,7 +188,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         stopped = session.shouldstop or session.shouldfail
         complete = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not stopped
         try:
-            collector.store.save(collector.run(session.config.stash[_session], complete=complete))
+            collector.store.save(collector.run(complete=complete))
         except HarnessError as error:
             raise pytest.exit.Exception(str(error), pytest.ExitCode.INTERNAL_ERROR) from None
 
@@ -191,7 +199,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if collector is None or not collector.anything:
         return
     terminalreporter.section("verdicts")
-    run = collector.run(config.stash[_session], complete=True)
+    run = collector.run(complete=True)
     terminalreporter.write(matrix_text(run, color=terminalreporter.hasmarkup))
     terminalreporter.write_line(f"results: {Path(config.option.report) / 'results.json'}")
     if any(result.needs_a_look for result in run.results):

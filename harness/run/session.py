@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -57,6 +58,11 @@ class Session:
     def random(self, what: str) -> Random:
         """A source of random choices for one test, the same for the same seed on every worker and build."""
         return Random(f"{self.seed}/{what}")
+
+    def facts(self) -> dict[str, Any]:
+        """What the run's results say of it: its seed, and what each build can do here."""
+        abilities = {name: ability.lines() for name, ability in self.abilities.items()}
+        return {"seed": self.seed, "abilities": abilities}
 
     def pack(self) -> bytes:
         """For a worker of this very version: it is its own other end."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 from harness.guest.probe.bus import Bus
 from harness.guest.probe.device import VirtioDevice
 from harness.guest.probe.pci import Function
-from harness.host.syscalls import Policy, Trace
+from harness.host.syscalls import Policy, Supervisor, Trace
 from harness.host.vhost_user.rules import Rules, unaltered
+from harness.process.child import Spawn
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,10 @@ class Surroundings:
     device: Callable[[Bus, Function], VirtioDevice] = VirtioDevice
     programs: Mapping[str, Path] = field(default_factory=dict)
     memory_room_mib: int = 0
+
+    def spawn(self) -> Spawn | None:
+        """What starts a VMM so that its calls are judged; None if nobody judges them."""
+        return None if self.syscalls is None else partial(Supervisor, policy=self.syscalls)
 
     def supervised(self) -> Self:
         """The same, with TUNSETQUEUE calls traced, so that a test can alter them; a policy that is there stays."""

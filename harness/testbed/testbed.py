@@ -160,7 +160,7 @@ class Testbed:
 
     def fresh_launch(self) -> Launch:
         """How a VM is run here, its files in a folder of its own."""
-        return Launch(self.fresh_folder("vm"), self.surroundings.syscalls)
+        return Launch(self.fresh_folder("vm"), self.surroundings.spawn())
 
     def launch(self, config: VmConfig) -> Vm:
         """Start a VM; it is stopped when the testbed closes."""

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import HarnessError, VmmError
 
 if TYPE_CHECKING:
-    from harness.host.syscalls import Policy
-    from harness.process.child import VmmProcess
+    from harness.process.child import Spawn, VmmProcess
     from harness.process.exit_status import ExitStatus
     from harness.vmm.memory import GuestMemory
 from harness.process.log_clock import Stamped
@@ -76,10 +75,10 @@ class VmConfig:
 
 @dataclass(frozen=True)
 class Launch:
-    """How to run a VM, beside what it is: where its files go, and who watches its system calls."""
+    """How to run a VM, beside what it is: where its files go, and who starts and watches its process, if anybody."""
 
     workdir: Path
-    syscalls: Policy | None = None
+    spawn: Spawn | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
 

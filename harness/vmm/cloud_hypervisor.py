@@ -410,5 +410,5 @@ class CloudHypervisor(Vmm):
             files.log,
             folder=files.folder,
             pass_fds=_descriptors(config.nics),
-            syscalls=launch.syscalls,
+            spawn=launch.spawn,
         )

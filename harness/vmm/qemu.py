@@ -365,7 +365,7 @@ class Qemu(Vmm):
                 ],
                 launch.workdir / "vmm.log",
                 pass_fds=[their_serial.fileno(), their_qmp.fileno(), *handed],
-                syscalls=launch.syscalls,
+                spawn=launch.spawn,
             )
         finally:
             their_serial.close()

@@ -10,13 +10,12 @@ import pytest
 from harness.evidence.collect import ATTRIBUTE, Collector
 from harness.record.results import Result, Verdict, to_dict
 from harness.record.selection import Selection
-from harness.run.session import Session
 from tests.synthetic_runs import names, not_run
 
 
 @pytest.fixture
 def collector(tmp_path: Path) -> Collector:
-    return Collector(tmp_path, ["conformance/"])
+    return Collector(tmp_path, ["conformance/"], facts={"seed": 7})
 
 
 def report(verdict: str | None, test: str = "t.py::test_a", vmm: str = "base", reason: str = "") -> Any:
@@ -38,7 +37,7 @@ def report(verdict: str | None, test: str = "t.py::test_a", vmm: str = "base", r
 
 
 def verdicts(collector: Collector, **more: bool) -> dict[tuple[str, str], str]:
-    run = collector.run(Session((), {}, 1), complete=True)
+    run = collector.run(complete=True)
     return {(result.test, result.vmm): str(result.verdict) for result in run.results}
 
 
@@ -72,7 +71,7 @@ def test_what_never_began_is_named(collector: Collector) -> None:
     tests = tuple(not_run(test, "base") for test in ("a", "b", "c"))
     collector.selection = Selection(tests, deselected=2)
     collector.add(report("pass", "b"))
-    run = collector.run(Session((), {}, 1), complete=False)
+    run = collector.run(complete=False)
     assert [entry.test for entry in run.not_run] == ["a", "c"]
     assert (run.selected, run.deselected, run.complete, run.everything_ran) == (3, 2, False, False)
 
@@ -81,7 +80,7 @@ def test_whole_run_knows_that_it_is_whole(collector: Collector) -> None:
     collector.selection = Selection((not_run("t.py::test_a", "base"),))
     assert collector.anything
     collector.add(report("pass"))
-    run = collector.run(Session((), {}, 7), complete=True)
+    run = collector.run(complete=True)
     assert run.everything_ran
     assert run.host["seed"] == 7
 

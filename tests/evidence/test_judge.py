@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import sysconfig
 import threading
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -24,13 +23,12 @@ from harness.errors import (
     VmmError,
 )
 from harness.evidence.judge import Judge, outcome_of
+from harness.evidence.rerun import Rerun
 from harness.evidence.threads import forget_threads, watch_threads
 from harness.process.exit_status import ExitStatus
 from harness.process.log_clock import LogClock
 from harness.record.journal import Journal
 from harness.record.results import Case, PairRow
-from harness.run.capability import Answer, Capabilities
-from harness.run.session import Session
 from harness.vmm.cloud_hypervisor import CloudHypervisor
 
 Phase = Literal["setup", "call", "teardown"]
@@ -159,7 +157,7 @@ def test_reason_is_one_line(error: BaseException, reason: str) -> None:
 class Process:
     """A VMM's process that ended so, or lives."""
 
-    supervisor = None
+    watcher = None
     end_is_known = False
     clock = LogClock(Path("/dev/null"), 0.0)
 
@@ -237,9 +235,8 @@ def test_thread_that_failed_stands_first(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.fixture
 def judge() -> Judge:
-    works = Answer(True, "0.1 s")
     vmm = CloudHypervisor("base", Path("/opt/a b/ch"), "v1")
-    return Judge(Session((vmm,), {"base": Capabilities(works, works, works)}, 42))
+    return Judge(Rerun({"base": vmm}.__getitem__, 42))
 
 
 def an_item() -> Any:
@@ -355,7 +352,7 @@ def test_full_disk_costs_the_bundle_and_not_the_verdict(
 
     monkeypatch.setattr("harness.evidence.judge.write_bundle", full)
     monkeypatch.setattr("harness.evidence.judge.remains", lambda *_, **__: {})
-    kept = Judge(replace(judge._session, evidence=tmp_path))
+    kept = Judge(judge._rerun, tmp_path)
     report = a_report("failed")
     record = kept.judge(ITEM, CASE, report, AssertionError("x"), a_testbed(Nic()))
     assert record is not None

@@ -10,14 +10,23 @@ from typing import Any
 import pytest
 
 from harness.evidence import timeline
+from harness.host.syscalls import Supervisor
 from harness.process.log_clock import LogClock, Stamped
 from harness.record.journal import Journal
 from harness.vmm.cloud_hypervisor_files import timed_lines
 
 
+class Watched(Supervisor):
+    """As much of a supervisor as has calls."""
+
+    def __init__(self, calls: Any) -> None:
+        self._calls = calls
+
+
 def a_vm(*lines: tuple[float, str], calls: Any = ()) -> Any:
-    supervisor = SimpleNamespace(calls=calls) if calls else None
-    process = SimpleNamespace(supervisor=supervisor, clock=LogClock(Path("/dev/null"), 0.0))
+    process = SimpleNamespace(
+        watcher=Watched(calls) if calls else None, clock=LogClock(Path("/dev/null"), 0.0)
+    )
     stamped = [Stamped(0, at, text) for at, text in lines]
     return SimpleNamespace(timed_log=lambda: stamped, process=process)
 

@@ -74,7 +74,7 @@ def suite(tmp_path: Path, image: Path) -> Suite:
     suite.build = make_fake(tmp_path, "api-healthy")
     suite.write(TESTS)
     conftest = tmp_path / "conftest.py"
-    conftest.write_text(NO_IMAGE + conftest.read_text())
+    conftest.write_text(NO_IMAGE + 'pytest_plugins = ("harness.run.plugin", "harness.lab.plugin")\n')
     suite.know(identify("alpha", suite.build), snapshot=Answer(False, "GetNestedState"))
     return suite
 

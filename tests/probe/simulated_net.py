@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from harness.guest.probe.bus import Memory
-from harness.guest.probe.device import Common, Status
+from harness.guest.probe.device import Common
 from harness.guest.probe.features import MULTIQUEUE, Feature
+from harness.guest.status import Status
 from harness.mac import mac_bytes
 from tests.probe.device_queue import Chain, DeviceQueue
 from tests.probe.machine import PciFunction

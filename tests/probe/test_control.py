@@ -7,10 +7,10 @@ import pytest
 from harness.deadline import PACE
 from harness.errors import GuestError
 from harness.guest.answer import UNTOUCHED, Ack, Answer
-from harness.guest.probe.device import Status
 from harness.guest.probe.driver import ProbeDriver
 from harness.guest.probe.features import CONTROL
 from harness.guest.probe.net import VirtioNet, pairs_set
+from harness.guest.status import Status
 from tests.probe.simulated_net import SimulatedNet
 
 AT_ONCE = 0.02

@@ -6,10 +6,11 @@ import pytest
 
 from harness.errors import DeadlineExceeded, GuestError
 from harness.guest.probe import device as device_module
-from harness.guest.probe.device import QueueFacts, Status
+from harness.guest.probe.device import QueueFacts
 from harness.guest.probe.driver import ProbeDriver
 from harness.guest.probe.features import CONTROL, MULTIQUEUE, PLAIN, Feature
 from harness.guest.probe.net import VirtioNet
+from harness.guest.status import Status
 from tests.probe.machine import Machine
 from tests.probe.simulated_net import OFFERED, SimulatedNet, net_function
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 
 from harness.deadline import wait_until
 from harness.errors import HarnessError, Owner
@@ -13,21 +13,11 @@ from harness.guest.probe.bus import Bus, Operation, map_registers, read, write
 from harness.guest.probe.features import Feature
 from harness.guest.probe.pci import Function, Structure
 from harness.guest.probe.virtqueue import Virtqueue
+from harness.guest.status import Status
 
 NO_VECTOR = 0xFFFF
 RESET_PATIENCE = 5.0
 _FOUR_GIB = 1 << 32
-
-
-class Status(IntFlag):
-    """Bits of device_status (virtio 1.2, 2.1)."""
-
-    ACKNOWLEDGE = 1
-    DRIVER = 2
-    DRIVER_OK = 4
-    FEATURES_OK = 8
-    NEEDS_RESET = 64
-    FAILED = 128
 
 
 class Common(IntEnum):

@@ -10,9 +10,9 @@ from harness.errors import GuestError
 from harness.guest.answer import Answer
 from harness.guest.driver import WAS_TOLD, Inject, Ledger
 from harness.guest.probe.bus import Bus
-from harness.guest.probe.device import Status
 from harness.guest.probe.features import MULTIQUEUE, Feature
 from harness.guest.probe.net import DriverState, VirtioNet
+from harness.guest.status import Status
 from harness.host.flows import STAMP_LENGTH, STAMP_OFFSET, read_stamp
 from harness.record.landed import Landed
 from harness.record.pairs import Pairs

@@ -17,10 +17,11 @@ from harness.errors import DeadlineExceeded, GuestError, HarnessError, Owner
 from harness.guest.answer import UNTOUCHED, Ack, Answer
 from harness.guest.probe import pci
 from harness.guest.probe.bus import Bus
-from harness.guest.probe.device import Common, Status, VirtioDevice
+from harness.guest.probe.device import Common, VirtioDevice
 from harness.guest.probe.features import MULTIQUEUE, Feature
 from harness.guest.probe.pci import Function
 from harness.guest.probe.virtqueue import Arena, Buffer, Position, Virtqueue
+from harness.guest.status import Status
 from harness.mac import mac_bytes
 
 HEADER = 12

@@ -12,11 +12,11 @@ from harness.deadline import wait_until
 from harness.errors import BadInput, HarnessError, Owner
 from harness.host.backend import HostView, Place
 from harness.host.changes import Change
-from harness.host.vhost_user.changes import Follower
 from harness.host.vhost_user.endpoints import Connect, Endpoint, Listen
 from harness.host.vhost_user.log import Entry, Event, Sender
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user.proxy import Proxy
+from harness.host.vhost_user_changes import Follower
 from harness.process.child import VmmProcess
 from harness.process.last_words import own_words
 from harness.vmm.base import VhostUserSocket

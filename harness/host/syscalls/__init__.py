@@ -33,7 +33,7 @@ from harness.host.syscalls.policy import (
     postpone,
     swallow,
 )
-from harness.host.syscalls.supervisor import Supervisor
+from harness.host.syscalls.supervisor import Supervisor, supervisor_of
 from harness.host.syscalls.violations import Violation, ViolationWatch, violation_report
 
 __all__ = [
@@ -67,6 +67,7 @@ __all__ = [
     "on_tap",
     "postpone",
     "since",
+    "supervisor_of",
     "swallow",
     "violation_report",
 ]

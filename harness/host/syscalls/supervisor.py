@@ -28,6 +28,7 @@ from harness.host.syscalls.execution import Execution
 from harness.host.syscalls.notifications import Notification
 from harness.host.syscalls.policy import Policy, Trace, Verdict
 from harness.host.syscalls.spawn import FilteredProcess
+from harness.process.child import VmmProcess
 
 CLOSE_PATIENCE = 10.0
 """Seconds within which the supervisor's thread must end: it only waits for a policy to decide."""
@@ -261,3 +262,8 @@ class Supervisor:
 
     def _at(self, due: float, step: Callable[[], object]) -> None:
         heapq.heappush(self._timers, (due, next(self._order), step))
+
+
+def supervisor_of(process: VmmProcess) -> Supervisor | None:
+    """Who stands between a process and the kernel, if anybody."""
+    return process.watcher if isinstance(process.watcher, Supervisor) else None
