@@ -70,7 +70,7 @@ def test_scripts_are_bash_and_take_values_from_the_environment_alone(text: str, 
 def test_what_the_scripts_start_is_there() -> None:
     words = " ".join(step["run"] for _, step in steps() if "run" in step).split()
     started = {word for word in words if word.startswith("ci/")}
-    assert started == {"ci/conformance", "ci/gate", "ci/merge", "ci/report", "ci/setup"}
+    assert started == {"ci/conformance", "ci/patch", "ci/setup"}
     assert all(os.access(ROOT / word, os.X_OK) for word in started)
 
 
@@ -97,8 +97,7 @@ def test_a_build_that_nobody_named_is_said(tmp_path: Path) -> None:
 def checkout(tmp_path: Path) -> Path:
     """As much of a checkout as merging and judging takes, set up already."""
     (tmp_path / "ci").mkdir()
-    for name in ("merge", "gate", "report"):
-        shutil.copy2(ROOT / "ci" / name, tmp_path / "ci")
+    shutil.copy2(ROOT / "ci/patch", tmp_path / "ci")
     (tmp_path / "ci/setup").write_text("#!/bin/sh\n")
     (tmp_path / "ci/setup").chmod(0o755)
     (tmp_path / ".venv/bin").mkdir(parents=True)
@@ -113,7 +112,7 @@ def checkout(tmp_path: Path) -> Path:
         (("pass", "pass"), 2, "verdict=0", "gate: as expected"),
         (("pass", "fail"), 2, "verdict=1", "NEW FAILURE head t.py::test_2"),
         (("pass", "pass"), 1, "verdict=2", "COULD NOT JUDGE"),
-        (("pass", "pass"), 0, "verdict=2", "cannot read report"),
+        (("pass", "pass"), 0, "verdict=2", "cannot read shards"),
     ],
 )
 def test_shards_become_a_verdict(
@@ -136,7 +135,7 @@ def test_shards_become_a_verdict(
     done = bash(script("Merge and judge"), checkout, GITHUB_OUTPUT="output", GITHUB_STEP_SUMMARY="step.md")
     assert done.returncode == 0, done.stderr
     assert (checkout / "output").read_text() == f"{wanted}\n"
-    assert said in (checkout / "gate.txt").read_text()
+    assert said in (checkout / "report/gate.txt").read_text()
     assert said in (checkout / "step.md").read_text()
     assert (checkout / "report/report.html").exists() == (shards > 0)
     assert len(list(checkout.glob("history/*/results.json"))) == (shards > 0)
