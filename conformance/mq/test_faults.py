@@ -72,17 +72,6 @@ def test_failed_change_leaves_what_the_driver_believes(
     assert nic.host().pairs == set(range(change.before))
 
 
-@requirement("NET-MQ-04", "NET-MQ-09")
-def test_only_what_changes_is_touched(nic: Nic, supervisor: Supervisor) -> None:
-    """Two pairs more take two attaches and one pair less one detach, and each succeeds."""
-    assert nic.set_pairs(3)
-    grown = [call.answer for call in supervisor.calls if ATTACH.holds(call)]
-    assert nic.set_pairs(2)
-    assert grown == [0, 0]
-    assert [call.answer for call in supervisor.calls][-1:] == [0]
-    assert DETACH.holds(supervisor.calls[-1])
-
-
 @requirement("NET-RST-10", "NET-RST-02")
 def test_slow_command_does_not_outlive_a_reset(nic: Nic, net: VirtioNet, supervisor: Supervisor) -> None:
     """On a slow kernel a reset overtakes a command: when all has settled, the next driver has one pair."""

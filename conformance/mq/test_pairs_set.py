@@ -4,6 +4,7 @@ from random import Random
 
 import pytest
 
+from harness.host.changes import QueueCounts
 from harness.lifecycle import check, check_frames
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
@@ -43,5 +44,18 @@ def test_frames_land_on_active_pairs_only(nic: Nic, pairs: int) -> None:
 def test_counts_in_random_order(nic: Nic, rng: Random) -> None:
     """Up, down and again the same: after each answer host and frames follow."""
     for pairs in rng.choices(range(1, nic.max_pairs + 1), k=12):
-        assert nic.set_pairs(pairs), f"VQ_PAIRS_SET {pairs} was refused"
+        assert nic.set_pairs(pairs)
         check(nic, pairs)
+
+
+@pytest.mark.drivers("probe")
+@pytest.mark.backends("tap")
+@requirement("NET-MQ-28")
+def test_pairs_change_one_way_only(nic: Nic) -> None:
+    """From one to three pairs no queue is given up on the way, and from three to two none is taken."""
+    for pairs, grows in ((3, True), (2, False)):
+        nic.backend.changes()
+        assert nic.driver.set_pairs(pairs)
+        steps = [change.attached for change in nic.backend.changes() if isinstance(change, QueueCounts)]
+        assert steps == sorted(steps, reverse=not grows), f"on the way to {pairs} the host held {steps} pairs"
+        assert nic.host().count == pairs

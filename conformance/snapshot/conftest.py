@@ -15,6 +15,7 @@ from harness.lifecycle import (
     restore,
     save,
     snapshot_folders,
+    why_no_count,
 )
 from harness.testbed.nic import Nic, ProbeNic
 from harness.testbed.testbed import PROBE_MEMORY_MIB, NicPlan, Testbed
@@ -48,7 +49,7 @@ def recorded_count(testbed: Testbed, nic: ProbeNic) -> tuple[str, ...]:
     """The fields of the NIC's saved state that follow the count. Skips on a build that records none."""
     fields = count_fields(testbed, nic)
     if not fields:
-        pytest.skip(f"{nic.vm.vmm.name} records no count: all its snapshots are legacy ones")
+        pytest.skip(why_no_count(nic, save(testbed, nic)))
     return fields
 
 

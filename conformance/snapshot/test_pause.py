@@ -9,7 +9,6 @@ from harness.testbed.nic import Nic
 pytestmark = pytest.mark.backends("tap", "vhost-user")
 
 
-@pytest.mark.issue_8306
 @pytest.mark.drivers("probe", "linux")
 @pytest.mark.parametrize("pairs", [1, 2, 3, 4])
 @requirement("NET-SNAP-04", "VU-15")

@@ -20,7 +20,6 @@ ABOVE = range(2, 8)
 """The vrings above the first pair."""
 
 
-@pytest.mark.issue_8307
 @requirement("VU-09")
 def test_no_ring_above_the_first_pair_is_enabled_for_a_moment(nic: Nic, end: Backend) -> None:
     """From the first message to the end of the activation only vrings 0 and 1 are ever enabled."""

@@ -24,7 +24,7 @@ from harness.lifecycle.saving import (
     save_paused,
     snapshot_folders,
 )
-from harness.lifecycle.stored import legacy_form
+from harness.lifecycle.stored import legacy_form, why_no_count
 from harness.lifecycle.transitions import (
     PLUGGED_AGAIN,
     SAME_GUEST,
@@ -68,4 +68,5 @@ __all__ = [
     "save_and_resume",
     "save_paused",
     "snapshot_folders",
+    "why_no_count",
 ]

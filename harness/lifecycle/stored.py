@@ -51,3 +51,15 @@ def legacy_form(nic: ProbeNic, snapshot: Snapshot) -> str | None:
         if (form.kind, form.files, form.fields) == (build.kind, files, fields):
             return form.name
     return None
+
+
+def why_no_count(nic: ProbeNic, snapshot: Snapshot) -> str:
+    """What there is to say of a build no field of whose snapshot follows the count, in one line."""
+    name = nic.vm.vmm.name
+    if (form := legacy_form(nic, snapshot)) is not None:
+        return f"{name} records no count: its snapshots have the form {form!r} of older builds"
+    fields = sorted(nic.vm.vmm.recorded(snapshot.folder, nic.config))
+    return (
+        f"no field that {name} saves of a NIC follows the count, and no older build wrote this form "
+        f"({', '.join(fields)}): what a restore makes of it, the tests of the count's restore judge"
+    )

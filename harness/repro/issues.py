@@ -10,6 +10,7 @@ from harness.host import namespace
 from harness.host.backend import HostView
 from harness.host.flows import flows
 from harness.record.landed import Landed
+from harness.record.pairs import named
 from harness.record.results import PairRow
 from harness.record.table import pairs_table
 from harness.scratch import Scratch
@@ -79,24 +80,18 @@ def judge(issue: Issue, scene: Scene) -> tuple[Answer, str]:
             f"the device refused {issue.asked} pairs: that is wrong, and another defect",
         )
     if not host.consistent:
-        return Answer.CANNOT_TELL, f"the kernel counts {host.count} queues and shows {_named(host.pairs)}"
+        return Answer.CANNOT_TELL, f"the kernel counts {host.count} queues and shows {named(host.pairs)}"
     if host.pairs != wanted or not landed.pairs <= wanted:
         return Answer.REPRODUCED, (
-            f"{_named(wanted)} should be active; the host holds {_named(host.pairs)}, "
-            f"and frames landed on {_named(landed.pairs)}"
+            f"{named(wanted)} should be active; the host holds {named(host.pairs)}, "
+            f"and frames landed on {named(landed.pairs)}"
         )
     if not landed.exactly_once:
         return (
             Answer.CANNOT_TELL,
-            f"the host holds {_named(wanted)}, as it should, but frames went astray: {landed}",
+            f"the host holds {named(wanted)}, as it should, but frames went astray: {landed}",
         )
-    return Answer.FIXED, f"the host holds {_named(wanted)}, and every frame landed there"
-
-
-def _named(pairs: frozenset[int]) -> str:
-    if not pairs:
-        return "no pair"
-    return f"pair{'s' if len(pairs) > 1 else ''} {', '.join(map(str, sorted(pairs)))}"
+    return Answer.FIXED, f"the host holds {named(wanted)}, and every frame landed there"
 
 
 def shown(issue: Issue, vmm: Vmm, scene: Scene) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from harness.errors import BadInput, DeadlineExceeded, Unavailable, unforeseen
+from harness.errors import BadInput, DeadlineExceeded, HarnessError, Unavailable, unforeseen
 from harness.guest.linux.image import LinuxImage, linux_image
 from harness.host import tun
 from harness.run.capability import NEEDS_KVM, Capabilities, capabilities
@@ -42,7 +42,10 @@ class Session:
 
     def vmm(self, name: str) -> Vmm:
         """The build of that name."""
-        return next(vmm for vmm in (*self.vmms, *self.legacy) if vmm.name == name)
+        found = {vmm.name: vmm for vmm in (*self.legacy, *self.vmms)}
+        if name not in found:
+            raise HarnessError(f"no build is called {name!r}: those of this run are {', '.join(found)}")
+        return found[name]
 
     def writers(self, *, legacy: bool) -> list[tuple[str, str | None]]:
         """Each build under test with each that writes snapshots for it, by name; None where there is none.

@@ -144,16 +144,14 @@ class CloudHypervisorVm(Vm):
     def _request(
         self, method: str, endpoint: str, body: dict[str, Any] | None, fds: Sequence[int], deadline: Deadline
     ) -> Reply:
-        """A question that is not answered is asked again, unless the VMM has panicked and will never answer."""
-        while True:
-            turn = Deadline(min(GLANCE, deadline.remaining() / PACE)) if method == "GET" else deadline
-            try:
-                question = Question(self._files.api, method, f"/api/v1/{endpoint}", body, turn, fds)
-                with closing(question):
-                    return question.reply()
-            except TimeoutError:
+        """Asked once: an answer that does not come is a finding. A VMM that has panicked will never give one."""
+        with closing(
+            Question(self._files.api, method, f"/api/v1/{endpoint}", body, deadline, fds)
+        ) as question:
+            while not question.begins(min(GLANCE * PACE, deadline.remaining())):
                 if deadline.expired() or self._panic():
-                    raise
+                    raise TimeoutError
+            return question.reply()
 
     def _panic(self) -> str:
         """What a thread said that panicked, if one did: the process may live on, and answer nothing."""

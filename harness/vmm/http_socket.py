@@ -104,7 +104,11 @@ class Question:
     @property
     def is_answered(self) -> bool:
         """Whether the answer has begun."""
-        return bool(select.select([self._connection.sock], [], [], 0)[0])
+        return self.begins(0)
+
+    def begins(self, seconds: float) -> bool:
+        """Wait so long for the answer to begin, or less; whether it has."""
+        return bool(select.select([self._connection.sock], [], [], seconds)[0])
 
     def reply(self) -> Reply:
         """Wait for the answer."""

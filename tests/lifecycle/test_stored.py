@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from harness.errors import BadInput
-from harness.lifecycle import legacy_form
+from harness.lifecycle import legacy_form, why_no_count
 from harness.lifecycle.stored import read_forms
 from harness.vmm.cloud_hypervisor_state import STATE, ComponentState
 
@@ -16,7 +16,9 @@ FIELDS = {"avail_features": 1, "acked_features": 1, "config": {}, "queue_size": 
 
 
 def _nic(kind: str = "cloud-hypervisor") -> Any:
-    build = SimpleNamespace(kind=kind, recorded=lambda folder, nic: ComponentState(folder, nic.id).read())
+    build = SimpleNamespace(
+        kind=kind, name="base", recorded=lambda folder, nic: ComponentState(folder, nic.id).read()
+    )
     return SimpleNamespace(config=SimpleNamespace(id="net0"), vm=SimpleNamespace(vmm=build))
 
 
@@ -48,3 +50,17 @@ def test_a_damaged_description_is_told(tmp_path: Path) -> None:
     (tmp_path / "forms.toml").write_text('[half]\nkind = "qemu"\n')
     with pytest.raises(BadInput, match="the form 'half' needs kind, files and fields"):
         read_forms(tmp_path / "forms.toml")
+
+
+def test_build_without_a_count_is_told_from_one_whose_field_stands_still(tmp_path: Path) -> None:
+    older, newer = tmp_path / "older", tmp_path / "newer"
+    older.mkdir()
+    newer.mkdir()
+    assert why_no_count(_nic(), _snapshot(older, FIELDS)) == (
+        "base records no count: its snapshots have the form 'before-the-count' of older builds"
+    )
+    said = why_no_count(_nic(), _snapshot(newer, FIELDS | {"active_pairs": 1}))
+    assert said.startswith(
+        "no field that base saves of a NIC follows the count, and no older build wrote this"
+    )
+    assert "active_pairs" in said

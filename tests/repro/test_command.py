@@ -32,7 +32,7 @@ def run(command: list[str], **environment: str) -> subprocess.CompletedProcess[s
 
 @pytest.mark.parametrize(
     ("issue", "mutant", "held"),
-    [("8306", "swallow-all", "pairs 0, 1, 2, 3"), ("8307", "swallow-at-activation", "pairs 0, 1, 2, 3")],
+    [("8306", "swallow-all", "pairs 0-3"), ("8307", "swallow-at-activation", "pairs 0-3")],
 )
 def test_a_vmm_that_is_right_is_fixed_and_made_wrong_it_is_reproduced(
     qemu: Vmm, issue: str, mutant: str, held: str

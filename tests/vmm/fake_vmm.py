@@ -65,6 +65,8 @@ def reply_to(behaviour: str, request: bytes) -> bytes | None:
             return None
         case "api-hangs":
             signal.pause()
+        case "api-is-late":
+            time.sleep(0.4)
         case "api-panics":
             say("thread 'vmm' panicked at src/vm.rs:1:1:\nindex out of bounds\nstack backtrace:\n  0: main")
             signal.pause()

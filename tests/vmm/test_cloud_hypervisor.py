@@ -117,6 +117,13 @@ def test_call_that_hangs_is_given_up(start: Start, monkeypatch: pytest.MonkeyPat
         vm.info()
 
 
+def test_question_is_put_once_however_late_the_answer(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud_hypervisor, "GLANCE", 0.05 / PACE)
+    vm = start("api-is-late")
+    assert vm.state() == "running"
+    assert vm.log().count("request: GET") == 1
+
+
 @pytest.mark.parametrize("behaviour", ["api-drips", "api-drips-headers"])
 def test_answer_that_drips_is_given_up_in_time(
     start: Start, monkeypatch: pytest.MonkeyPatch, behaviour: str
