@@ -13,6 +13,7 @@ from pathlib import Path
 
 from harness.errors import Unavailable, unforeseen
 from harness.host import refusal, tun
+from harness.host.machine import check_architecture
 from harness.host.refusal import Refused
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -36,8 +37,10 @@ def prepare() -> None:
     namespaces nothing remains to be done; without it, root's rights are taken in a user namespace of our own, which
     children and xdist workers inherit. Needs a process of one thread (unshare(2)), so call it first thing.
 
-    Raises Unavailable, in one sentence with the way out, where there is no way.
+    Raises Unavailable, in one sentence with the way out, where there is no way. Everything that runs VMs comes by here
+    first, so other machines than ours are turned away here too.
     """
+    check_architecture()
 
     def as_we_are_now() -> None:
         enter()

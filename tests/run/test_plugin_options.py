@@ -77,3 +77,12 @@ def test_pace_that_is_no_number_is_said(suite: Suite) -> None:
     assert (
         "MQ_PACE='fast' is not a positive number: it multiplies every deadline, 1 is the default" in ran.err
     )
+
+
+def test_run_on_another_machine_ends_before_it_begins(suite: Suite) -> None:
+    suite.write("def test_a(vmm): pass\n")
+    (suite.folder / "elsewhere.py").write_text("import platform\nplatform.machine = lambda: 'riscv64'\n")
+    ran = suite.run("-p", "elsewhere")
+    assert ran.code == pytest.ExitCode.USAGE_ERROR
+    (sentence,) = [line for line in ran.err.splitlines() if line]
+    assert sentence.startswith("ERROR: this machine is riscv64, ")
