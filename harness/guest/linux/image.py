@@ -97,7 +97,7 @@ def _kernel_tree(recipe: Recipe) -> Path:
 
 
 def _digests(found: Sequence[Package]) -> str:
-    return " ".join(package.sha256 for package in found)
+    return " ".join(package.digest for package in found)
 
 
 def _initramfs(recipe: Recipe) -> Path:

@@ -32,7 +32,8 @@ class Package:
 
     name: str
     file_name: str
-    sha256: str
+    digest: str
+    """Of its bytes, by the strongest hash that the distribution lists: Debian SHA256, Ubuntu SHA512."""
 
 
 def lists_state() -> bytes:
@@ -65,7 +66,7 @@ def resolve(names: Sequence[str]) -> list[Package]:
     """What apt would download for these names, in their order. Needs no network."""
     said = _run([*_apt_get(), "--print-uris", "download", *names], _QUERY_SECONDS, ", ".join(names))
     found = {}
-    for uri, file_name, digest in re.findall(r"^'(\S+)' (\S+) \d+ SHA256:(\w+)", said, re.MULTILINE):
+    for uri, file_name, digest in re.findall(r"^'(\S+)' (\S+) \d+ SHA\d+:(\w+)", said, re.MULTILINE):
         name = unquote(uri).rpartition("/")[2].partition("_")[0]
         found[name] = Package(name, file_name, digest)
     if missing := [name for name in names if name not in found]:
@@ -86,7 +87,7 @@ def fetch(name: str, packages: Sequence[Package]) -> Path:
         target.mkdir()
         _run([*_apt_get(), "download", *names], _DOWNLOAD_SECONDS, ", ".join(names), cwd=target)
 
-    return cached(name, " ".join(package.sha256 for package in packages).encode(), download)
+    return cached(name, " ".join(package.digest for package in packages).encode(), download)
 
 
 def unpack(package: Package, fetched: Path, root: Path) -> Path:

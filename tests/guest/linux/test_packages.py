@@ -28,9 +28,10 @@ def install(folder: Path, name: str, script: str) -> None:
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
 
 
-def test_what_apt_would_fetch_is_known_by_its_hash(programs: Path) -> None:
+@pytest.mark.parametrize("algorithm", ["SHA256", "SHA512"])
+def test_what_apt_would_fetch_is_known_by_its_hash(programs: Path, algorithm: str) -> None:
     uri = "http://mirror.invalid/pool/main/d/dropbear/dropbear-bin_2022.83%2bdeb12_amd64.deb"
-    install(programs, "apt-get", f"echo \"'{uri}' dropbear-bin_2022.83_amd64.deb 155520 SHA256:00ff\"")
+    install(programs, "apt-get", f"echo \"'{uri}' dropbear-bin_2022.83_amd64.deb 155520 {algorithm}:00ff\"")
     assert resolve(["dropbear-bin"]) == [PACKAGE]
 
 
