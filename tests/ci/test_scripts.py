@@ -13,7 +13,7 @@ from harness.version import VERSION
 
 CI = Path(__file__).resolve().parents[2] / "ci"
 SCRIPTS = sorted(path for path in CI.iterdir() if path.is_file())
-OF_THE_CHECKOUT = {"release", "test"}
+OF_THE_CHECKOUT = {"fresh", "release", "test"}
 """Those that make no sense without one."""
 
 
@@ -47,7 +47,7 @@ def test_every_command_says_its_version(tmp_path: Path, script: Path) -> None:
     (tmp_path / "harness").symlink_to(CI.parent / "harness")
     (tmp_path / "ci").mkdir()
     shutil.copy2(script, tmp_path / "ci")
-    if script.name not in ("release", "setup", "test"):  # these say it without an environment
+    if script.name not in ("fresh", "release", "setup", "test"):  # these say it without an environment
         (tmp_path / "ci/setup").write_text("#!/bin/sh\n")
         (tmp_path / "ci/setup").chmod(0o755)
         (tmp_path / ".venv/bin").mkdir(parents=True)
