@@ -47,9 +47,10 @@ def bash(text: str, folder: Path, **environment: str) -> subprocess.CompletedPro
     )
 
 
-def test_the_workflow_follows_githubs_schema() -> None:
+@pytest.mark.parametrize("workflow", sorted(WORKFLOW.parent.iterdir()), ids=lambda path: path.name)
+def test_each_workflow_follows_githubs_schema(workflow: Path) -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
-    done = subprocess.run([*command, str(WORKFLOW)], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([*command, str(workflow)], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
