@@ -115,6 +115,19 @@ class Tap:
         undo.callback(self._wire.close)
         self._asker = Asker(self._wire.receiver, keep=self._wire.keep)
 
+    def set_up(self, up: bool) -> None:
+        """Set the interface up or down, as `ip link set` does. While it is down, what is written to it fails (EIO)."""
+        self._links.link("set", index=self.index, state="up" if up else "down")
+        self._wire.forget_trouble()
+
+    def set_carrier(self, on: bool) -> None:
+        """Pull the cable, or plug it in again: the interface is up, and the host sends nothing."""
+        self._links.link("set", index=self.index, carrier=int(on))
+
+    def remove(self) -> None:
+        """Remove the interface under the VMM. It does not come back."""
+        self._delete()
+
     def _delete(self) -> None:
         try:
             self._links.link("del", index=self.index)

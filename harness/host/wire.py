@@ -75,6 +75,11 @@ class Wire:
             except BlockingIOError:
                 return frames
 
+    def forget_trouble(self) -> None:
+        """Forget that the interface was down: the kernel tells each socket once (ENETDOWN)."""
+        for end in (self._sender, self.receiver):
+            end.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
     def close(self) -> None:
         """Let go of it."""
         self._sender.close()

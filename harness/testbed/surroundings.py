@@ -11,7 +11,7 @@ from typing import Self
 from harness.guest.probe.bus import Bus
 from harness.guest.probe.device import VirtioDevice
 from harness.guest.probe.pci import Function
-from harness.host.syscalls import Policy, Supervisor, Trace
+from harness.host.syscalls import FramesToo, Policy, Supervisor, Trace
 from harness.host.vhost_user.rules import Rules, unaltered
 from harness.process.child import Spawn
 
@@ -36,6 +36,10 @@ class Surroundings:
         """What starts a VMM so that its calls are judged; None if nobody judges them."""
         return None if self.syscalls is None else partial(Supervisor, policy=self.syscalls)
 
-    def supervised(self) -> Self:
-        """The same, with TUNSETQUEUE calls traced, so that a test can alter them; a policy that is there stays."""
-        return self if self.syscalls is not None else replace(self, syscalls=Trace())
+    def supervised(self, *, frames: bool = False) -> Self:
+        """The same, with TUNSETQUEUE calls traced, so that a test can alter them; a policy that is there stays.
+
+        `frames`: what VMMs read from taps and write to them can be altered too.
+        """
+        policy = self.syscalls if self.syscalls is not None else Trace()
+        return replace(self, syscalls=FramesToo(policy) if frames else policy)

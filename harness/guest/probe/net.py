@@ -20,7 +20,7 @@ from harness.guest.probe.bus import Bus
 from harness.guest.probe.device import Common, VirtioDevice
 from harness.guest.probe.features import MULTIQUEUE, Feature
 from harness.guest.probe.pci import Function
-from harness.guest.probe.virtqueue import Arena, Buffer, Position, Virtqueue
+from harness.guest.probe.virtqueue import Arena, Buffer, Position, Used, Virtqueue
 from harness.guest.status import Status
 from harness.mac import mac_bytes
 
@@ -440,3 +440,28 @@ class VirtioNet:
             if not given_back and not batch:
                 deadline.pause(_LOOK_AGAIN)
         return returned
+
+    def send_chain(self, pair: int, parts: Sequence[bytes], *, within: float = 2.0) -> Used | None:
+        """Transmit one chain of these parts, a descriptor each, the header among them; how it came back, if it did."""
+        queue = self.queues[2 * pair + 1]
+        buffers = []
+        for part in parts:
+            at = self._arena.take(max(len(part), 1))
+            self._arena.memory.write(at, part)
+            buffers.append(Buffer(at, len(part), False))
+        head = queue.add(buffers)
+        queue.publish()
+        self.device.notify(queue.index)
+        back: list[Used] = []
+
+        def returned() -> bool:
+            for used in queue.reap():
+                queue.release(used)
+                back.extend([used] if used.descriptors[0] == head else [])
+            return bool(back)
+
+        with suppress(DeadlineExceeded):  # that it did not come back is for the caller to judge
+            wait_until(
+                "a transmitted chain to come back", returned, owed_by=Owner.VMM, within=within, every=0
+            )
+        return back[0] if back else None

@@ -21,6 +21,7 @@ from harness.host.syscalls.conditions import (
     since,
 )
 from harness.host.syscalls.filter import available, missing
+from harness.host.syscalls.frames import Direction, FrameFault, FramesToo
 from harness.host.syscalls.policy import (
     Policy,
     Rule,
@@ -47,7 +48,10 @@ __all__ = [
     "Call",
     "Caller",
     "Condition",
+    "Direction",
     "Effect",
+    "FrameFault",
+    "FramesToo",
     "Operation",
     "Outcome",
     "Policy",

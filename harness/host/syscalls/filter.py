@@ -1,4 +1,7 @@
-"""The seccomp filter that hands every TUNSETQUEUE of a process over to a supervisor, and every start of a loop."""
+"""The seccomp filter that hands every TUNSETQUEUE of a process over to a supervisor, and every start of a loop.
+
+Where it is asked for, reads and writes as well.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +33,12 @@ REASONS = {
 }
 
 
-def _program() -> bytes:
+def _program(frames: bool) -> bytes:
     numbers = kernel.abi()
+    whole = [numbers.epoll_create1]
+    """Calls that are handed over whatever their arguments."""
+    if frames:
+        whole += [numbers.read, numbers.write, numbers.readv, numbers.writev]
 
     def instruction(code: int, operand: int, if_true: int = 0, if_false: int = 0) -> bytes:
         return struct.pack("HBBI", code, if_true, if_false, operand)
@@ -39,9 +46,9 @@ def _program() -> bytes:
     return b"".join(
         [
             instruction(LOAD_WORD, ARCH_OFFSET),
-            instruction(JUMP_IF_EQUAL, numbers.audit, 0, 5),
+            instruction(JUMP_IF_EQUAL, numbers.audit, 0, len(whole) + 4),
             instruction(LOAD_WORD, NUMBER_OFFSET),
-            instruction(JUMP_IF_EQUAL, numbers.epoll_create1, 4, 0),
+            *(instruction(JUMP_IF_EQUAL, number, len(whole) + 3 - i, 0) for i, number in enumerate(whole)),
             instruction(JUMP_IF_EQUAL, numbers.ioctl, 0, 2),
             instruction(LOAD_WORD, COMMAND_OFFSET),
             instruction(JUMP_IF_EQUAL, tun.TUNSETQUEUE, 1, 0),
@@ -55,8 +62,10 @@ class _SockFprog(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p)]
 
 
-def install() -> int:
+def install(frames: bool = False) -> int:
     """Put the filter on the calling thread, and so on every process that it starts; returns the listener.
+
+    `frames`: calls that read and write are handed over too, whatever the file.
 
     Other threads of this process are untouched. Without CAP_SYS_ADMIN the kernel wants NO_NEW_PRIVS first: it
     is then set on the calling thread, and what it executes no longer gains the capabilities written on its
@@ -68,7 +77,7 @@ def install() -> int:
 
     Raises Unavailable where the host does not allow it.
     """
-    code = _program()
+    code = _program(frames)
     instructions = ctypes.create_string_buffer(code, len(code))
     program = _SockFprog(len(code) // 8, ctypes.addressof(instructions))
     flags = NEW_LISTENER | WAIT_KILLABLE_RECV | SPEC_ALLOW

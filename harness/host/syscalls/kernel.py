@@ -20,11 +20,17 @@ class Abi:
     ioctl: int
     epoll_create1: int
     seccomp: int
+    read: int
+    write: int
+    readv: int
+    writev: int
 
 
 ABIS = {
-    "x86_64": Abi(audit=0xC000003E, ioctl=16, epoll_create1=291, seccomp=317),
-    "aarch64": Abi(audit=0xC00000B7, ioctl=29, epoll_create1=20, seccomp=277),
+    "x86_64": Abi(0xC000003E, ioctl=16, epoll_create1=291, seccomp=317, read=0, write=1, readv=19, writev=20),
+    "aarch64": Abi(
+        0xC00000B7, ioctl=29, epoll_create1=20, seccomp=277, read=63, write=64, readv=65, writev=66
+    ),
 }
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -58,6 +58,11 @@ def answer(listener: int, notification: Notification, error: int) -> bool:
     return _send(listener, _RESPONSE.pack(notification.id, 0, -error, 0))
 
 
+def answer_length(listener: int, notification: Notification, length: int) -> bool:
+    """Let the call return that so many bytes have passed. False if the caller is gone."""
+    return _send(listener, _RESPONSE.pack(notification.id, length, 0, 0))
+
+
 def let_run(listener: int, notification: Notification) -> bool:
     """Let the kernel carry the call out for its caller; the result stays unknown. False if it is gone."""
     return _send(listener, _RESPONSE.pack(notification.id, 0, 0, FLAG_CONTINUE))

@@ -1,6 +1,7 @@
 """Supervises a process's TUNSETQUEUE calls: traces every one, and alters those that a policy chooses.
 
-Threads can be made slow to start as well: a thread with a loop of its own makes its epoll instance first.
+Threads can be made slow to start as well: a thread with a loop of its own makes its epoll instance first. Frames can
+be struck on their way where that was asked for.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from harness.host.syscalls import kernel, notifications
 from harness.host.syscalls.call import Action, Call, Caller, Outcome
 from harness.host.syscalls.caller import look_at
 from harness.host.syscalls.execution import Execution
+from harness.host.syscalls.frames import FrameFault, FramesToo, directions
 from harness.host.syscalls.notifications import Notification
 from harness.host.syscalls.policy import Policy, Trace, Verdict
 from harness.host.syscalls.spawn import FilteredProcess
@@ -60,7 +62,9 @@ class Supervisor:
         self._closing = self._closed = False
         self.error: BaseException | None = None
         """What ended the supervisor before its time, if anything did."""
-        self._process = FilteredProcess(argv, options)
+        self._faults: tuple[FrameFault, ...] = ()
+        self._directions = directions(kernel.abi()) if isinstance(policy, FramesToo) else {}
+        self._process = FilteredProcess(argv, options, frames=bool(self._directions))
         self.popen = self._process.popen
         self._listener = self._process.listener
         self._pidfd = os.pidfd_open(self.popen.pid)
@@ -111,6 +115,19 @@ class Supervisor:
             yield
         finally:
             self._policies = before
+        self.check()
+
+    @contextmanager
+    def struck(self, fault: FrameFault) -> Iterator[None]:
+        """Let this fault strike for a while; for a process that is supervised under `FramesToo`.
+
+        Raises what the supervisor failed of meanwhile.
+        """
+        before, self._faults = self._faults, (fault, *self._faults)
+        try:
+            yield
+        finally:
+            self._faults = before
         self.check()
 
     @contextmanager
@@ -207,6 +224,9 @@ class Supervisor:
         if notification.number == kernel.abi().epoll_create1:
             self._hold_up(notification, received)
             return
+        if notification.number in self._directions:
+            self._pass_frame(notification)
+            return
         caller = look_at(notification)
         if caller is None or not notifications.still_waits(self._listener, notification):
             return
@@ -226,6 +246,17 @@ class Supervisor:
             name = Path(f"/proc/{notification.tid}/comm").read_text().rstrip("\n")
         late = seconds if fnmatchcase(name, threads) else 0.0
         self._at(received + late, lambda: notifications.let_run(self._listener, notification))
+
+    def _pass_frame(self, notification: Notification) -> None:
+        """Let a call that reads or writes run, unless a fault strikes it."""
+        direction = self._directions[notification.number]
+        fault = next((fault for fault in self._faults if fault.strikes(direction, notification)), None)
+        if fault is None:
+            notifications.let_run(self._listener, notification)
+        elif fault.error:
+            notifications.answer(self._listener, notification, fault.error)
+        else:
+            notifications.answer_length(self._listener, notification, fault.length)
 
     def _enter(self, caller: Caller, received: float) -> Call:
         queue = (caller.pid, caller.tap)

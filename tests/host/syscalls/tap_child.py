@@ -203,10 +203,19 @@ def forked(name: str, action: str, pairs: list[int]) -> list[object]:
     return list(json.loads(answer or "[]"))
 
 
+def frame(name: str, pair: int, direction: str) -> int:
+    """Read or write one frame; how many bytes passed, or minus the errno."""
+    fd = queues[name][pair][0]
+    try:
+        return os.write(fd, bytes(64)) if direction == "write" else len(os.read(fd, 2048))
+    except OSError as error:
+        return -(error.errno or 0)
+
+
 COMMANDS: dict[str, Callable[..., object]] = {
     function.__name__: function
     for function in (
-        *(enter, open_tap, close_tap, close_copies, descriptors, attached),
+        *(enter, open_tap, close_tap, close_copies, descriptors, attached, frame),
         *(
             call,
             call_fd,
