@@ -20,6 +20,11 @@ from harness.vmm.find import QEMU_PROGRAM, identify
 
 pytest_plugins = ("pytester", "tests.synthetic_runs")
 
+ENTER = """
+from harness.host import namespace
+namespace.prepare()
+namespace.enter()
+"""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 ENTER = """

@@ -180,6 +180,11 @@ OPTIONS = (
         metavar="K/N",
     ),
     Option(
+        "--park",
+        "keep the VMs of failed tests alive, go on, and say at the end how to get at them, until they are ended",
+        default=False,
+    ),
+    Option(
         "--seed",
         "repeats the random choices of the run that printed this number",
         metavar="N",

@@ -32,7 +32,7 @@ from harness.record.pairs import explained
 from harness.record.results import NotRun, Shard, from_dict
 from harness.record.selection import Selection
 from harness.report.matrix import matrix_text
-from harness.run import options
+from harness.run import options, park
 from harness.run.case import case_of
 from harness.run.needs import reason_to_skip
 from harness.run.session import SESSION, Session, prepare
@@ -117,6 +117,8 @@ def pytest_configure(config: pytest.Config) -> None:
                 )
                 config.stash[_collector] = collector
                 config.pluginmanager.register(_Listener(collector))
+                if option.park:
+                    config.pluginmanager.register(park.Parking(config, collector.store.folder))
                 session = replace(session, evidence=collector.store.folder)
             config.stash[_session] = session
         if config.option.shard is not None:
@@ -126,6 +128,8 @@ def pytest_configure(config: pytest.Config) -> None:
             raise Unavailable(f"--trace-syscalls: {why}")
         if config.option.mutant is not None:
             find_mutant(config.option.mutant)  # an unknown one is said now, not by every test
+        if config.option.park:
+            config.pluginmanager.register(park)
         session = config.stash[_session]
         rerun = Rerun(
             session.vmm,
@@ -292,6 +296,8 @@ def pytest_runtest_makereport(
     if testbed is not None and error is not None:
         testbed.mark_failed()
     plain = item.config.stash[_judge].judge(item, case_of(item), report, error, testbed)
+    if testbed is not None and error is not None and item.config.option.park:
+        setattr(report, park.ATTRIBUTE, park.looked_at(testbed, item.nodeid))
     if plain is not None:
         setattr(report, ATTRIBUTE, plain)
         annotate(item, report, from_dict(plain), item.config.stash[_session].evidence)
@@ -301,6 +307,16 @@ def pytest_runtest_makereport(
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
     """Let pairs say whose they are, where a test compares them in vain."""
     return explained(op, left, right)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_exception_interact(node: pytest.Item) -> None:
+    """Before the prompt of --pdb: how the pairs stand, and how to get at the VM."""
+    testbed = node.stash.get(_testbed, None)
+    reporter = node.config.pluginmanager.get_plugin("terminalreporter")
+    if node.config.option.usepdb and testbed is not None and reporter is not None:
+        reporter.ensure_newline()
+        reporter.write_line("\n".join(park.looked_at(testbed, node.nodeid)))
 
 
 class _Listener:
@@ -385,8 +401,11 @@ def testbed(request: pytest.FixtureRequest, vmm: Vmm, surroundings: Surroundings
     stash = request.config.stash
     build = request.getfixturevalue("writer") if "writer" in request.fixturenames else vmm
     folder = stash[_scratch].folder()
-    with Testbed(build, folder, surroundings, stash.get(_linux, None)) as bed:
+    bed = Testbed(build, folder, surroundings, stash.get(_linux, None))
+    try:
         request.node.stash[_testbed] = bed
         yield bed
+    finally:
+        park.close_or_park(request.config, bed)
     if not bed.failed:  # of a failed one the evidence may still be wanted
         shutil.rmtree(folder, ignore_errors=True)

@@ -179,6 +179,10 @@ class Vm(ABC):
         """The lines of the log that tell when they were written, by the VMM's own clock."""
         return []
 
+    def ways_in(self) -> dict[str, str]:
+        """Shell lines that ask the VMM itself while it runs, by what they are for."""
+        return {}
+
     def exit_status(self) -> ExitStatus | None:
         """How the process ended, or None while it lives."""
         return self.process.exit_status()

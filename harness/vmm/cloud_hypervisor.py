@@ -319,6 +319,10 @@ class CloudHypervisorVm(Vm):
         start, log = read_tail(self.process.log, OUTPUT)
         return timed_lines(log, start)
 
+    def ways_in(self) -> dict[str, str]:
+        api = f"curl -s --unix-socket {self._files.api} http://localhost/api/v1/vm.info"
+        return {"its API": api, "the same": f"ch-remote --api-socket {self._files.api} info"}
+
     def guest_memory(self) -> GuestMemory:
         return map_shared_memory(self.pid, self.config.memory_mib << 20, self.check_alive)
 

@@ -158,8 +158,19 @@ def test_header_says_what_is_judged_and_how_to_repeat_it(kinds: Kinds) -> None:
 
 def test_matrix_ends_the_run(kinds: Kinds) -> None:
     shown = [line.split() for line in kinds.ran.out.partition(" verdicts ")[2].splitlines()]
-    for row in (["test_pass", "pass"], ["test_fail", "FAIL"], ["test_error", "ERROR"]):
+    for row in (["test_fail", "FAIL"], ["test_error", "ERROR"]):
         assert row in shown
+    assert ["test_pass", "pass"] not in shown, "what passes is counted, and shown by -v"
+    assert "rows in which nothing is to be looked at: -v shows them" in kinds.ran.out
+
+
+def test_causes_the_report_and_the_exit_status_in_words_end_the_run(kinds: Kinds) -> None:
+    said = kinds.ran.out.partition(" causes ")[2]
+    assert said.lstrip("= \n").startswith("alpha: 3 fail = 3 causes; no baseline is about this build")
+    assert "ci/conformance 'test_it.py::test_fail[alpha]' --vmm alpha=" in said
+    assert "report: report/report.html" in said
+    assert "exit status 1: tests failed" in said
+    assert (kinds.suite.folder / "report/report.html").is_file()
 
 
 def test_junit_file_is_written(kinds: Kinds) -> None:

@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.deadline import wait_until
 from harness.errors import GuestError, Owner
@@ -68,6 +69,11 @@ class LinuxGuest:
         self.console = Console.of(vm)
         self._connection = self._connect()
         self._teller: str | None = None
+
+    def ssh_line(self, folder: Path) -> str:
+        """What ssh(1) is to be told to log in; the key goes into a file in `folder`."""
+        known = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
+        return f"ssh -i {self._keys.save(folder)} {known} root@{self._address}"
 
     @classmethod
     def boot(cls, vm: Vm, keys: Keys, *, within: float = BOOT_SECONDS) -> LinuxGuest:

@@ -21,12 +21,20 @@ KEY_TYPE = "ssh-ed25519"
 class Keys:
     """`client` opens the guest's door; `host`, in SSH's wire format, is the key by which the guest is known.
 
-    `archive` is the cpio archive that gives the guest its side of both.
+    `archive` is the cpio archive that gives the guest its side of both. `private` is `client` as OpenSSH reads it.
     """
 
     client: paramiko.Ed25519Key
     host: bytes
     archive: bytes
+    private: bytes
+
+    def save(self, folder: Path) -> Path:
+        """A file with `private` in a folder, for ssh(1)."""
+        file = folder / "ssh_key"
+        file.touch(0o600)
+        file.write_bytes(self.private)
+        return file
 
 
 def make_keys() -> Keys:
@@ -44,6 +52,7 @@ def make_keys() -> Keys:
     authorized = f"{KEY_TYPE} {base64.b64encode(client.asbytes()).decode()} conformance suite\n"
     return Keys(
         client=client,
+        private=private,
         host=_string(KEY_TYPE.encode()) + _string(host_public),
         archive=cpio.archive(
             {
