@@ -15,7 +15,7 @@ from harness.record.results import Run, Verdict
 from harness.report.fold import Cell, Row, rows_by_requirement, rows_by_test
 
 WIDTH = 100
-"""Columns that a matrix never exceeds, however wide the terminal: it gets pasted into mails and issues."""
+"""Columns of a matrix that is not made for a terminal: it gets pasted into mails and issues."""
 
 WORDS = {
     Verdict.PASS: ("pass", "green"),
@@ -33,25 +33,38 @@ NOTHING = "—"
 By = Literal["test", "requirement"]
 
 
-def matrix_text(run: Run, by: By = "test", *, width: int = WIDTH, color: bool = False) -> str:
-    """The matrix as text that ends in a newline, min(width, 100) columns at most; ANSI colours if `color`."""
+def matrix_text(
+    run: Run, by: By = "test", *, width: int = WIDTH, color: bool = False, whole: bool = True
+) -> str:
+    """The matrix as text that ends in a newline, at most `width` columns wide; ANSI colours if `color`.
+
+    Without `whole`, rows in which nothing is to be looked at are counted and not shown.
+    """
     stream = io.StringIO()
     console = Console(
         file=stream,
-        width=min(width, WIDTH),
+        width=width,
         force_terminal=color,
         color_system="standard" if color else None,
         highlight=False,
         legacy_windows=False,
     )
-    console.print(matrix(run, by))
+    console.print(matrix(run, by, whole=whole))
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
 
 
-def matrix(run: Run, by: By = "test") -> RenderableType:
+def matrix(run: Run, by: By = "test", *, whole: bool = True) -> RenderableType:
     """The matrix for rich: the table, then the reasons of skips and expected failures, then the sum."""
     rows = rows_by_test(run) if by == "test" else rows_by_requirement(run)
-    return Group(_table(run, rows, by), *_reasons(run), *_not_run(run), _sum(run))
+    shown = rows if whole else [row for row in rows if any(_needs_a_look(cell) for cell in row.cells)]
+    parts: list[RenderableType] = [_table(run, shown, by)] if shown else []
+    if hidden := len(rows) - len(shown):
+        parts.append(Text(f"{hidden} rows in which nothing is to be looked at: -v shows them", style="dim"))
+    return Group(*parts, *_reasons(run), *_not_run(run), _sum(run))
+
+
+def _needs_a_look(cell: Cell) -> bool:
+    return cell.disagreement or any(verdict.is_bad for verdict, _ in cell.counts)
 
 
 def _table(run: Run, rows: list[Row], by: By) -> Table:

@@ -180,6 +180,12 @@ OPTIONS = (
         metavar="K/N",
     ),
     Option(
+        "--brief",
+        "show progress instead of a letter for each test, and no tracebacks at the end, which the report and the "
+        "bundles have (ci/conformance gives it; -v and --tb are obeyed)",
+        default=False,
+    ),
+    Option(
         "--park",
         "keep the VMs of failed tests alive, go on, and say at the end how to get at them, until they are ended",
         default=False,

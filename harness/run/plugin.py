@@ -5,8 +5,11 @@ It is loaded by conformance/conftest.py. Under xdist the main process prepares a
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 import shlex
 import shutil
+=======
+>>>>>>> e071702 (wip)
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -31,10 +34,10 @@ from harness.program import called
 from harness.record.pairs import explained
 from harness.record.results import NotRun, Shard, from_dict
 from harness.record.selection import Selection
-from harness.report.matrix import matrix_text
 from harness.run import options, park
 from harness.run.case import case_of
 from harness.run.needs import reason_to_skip
+from harness.run.screen import Screen
 from harness.run.session import SESSION, Session, prepare
 from harness.run.shard import deal, parse_shard
 from harness.scratch import Scratch
@@ -117,6 +120,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 )
                 config.stash[_collector] = collector
                 config.pluginmanager.register(_Listener(collector))
+                config.pluginmanager.register(Screen(config, collector, brief=option.brief))
                 if option.park:
                     config.pluginmanager.register(park.Parking(config, collector.store.folder))
                 session = replace(session, evidence=collector.store.folder)
@@ -197,6 +201,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
             raise pytest.exit.Exception(str(error), pytest.ExitCode.INTERNAL_ERROR) from None
 
 
+<<<<<<< HEAD
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Show the matrix."""
     collector = config.stash.get(_collector, None)
@@ -211,6 +216,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"as a page: {called('report')} {words}")
 
 
+=======
+>>>>>>> e071702 (wip)
 # Crossing tests with builds, drivers and backends
 
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 from harness.errors import HarnessError
+from harness.guest.linux.driver import LinuxDriver
 from harness.guest.linux.image import linux_image
 from harness.guest.probe.driver import ProbeDriver
 from harness.host import namespace
@@ -31,7 +32,7 @@ at the prompt:
   nic.receive(flows(64))            64 flows to the guest: where each frame landed
   nic.witnesses()                   what guest, host and frames say
   pairs()                           the table of pairs; ways() how to get at the VM
-  net.device.status()               the raw driver (probe guest); guest.run("ip link") (--linux)
+  net.device.status                 the raw driver (probe guest); guest.run("ip link") (--linux)
 Leaving it (Ctrl-D) removes everything.
 """
 
@@ -99,8 +100,8 @@ def _names(options: argparse.Namespace, undo: ExitStack) -> dict[str, Any]:
     names["ways"] = lambda: print("\n".join(ways_in(bed.vms, bed.nics)))
     if isinstance(nic.driver, ProbeDriver):
         names["net"] = nic.driver.net
-    else:
-        names["guest"] = bed.linux_guest(nic)
+    elif isinstance(nic.driver, LinuxDriver):
+        names["guest"] = nic.driver.guest
     return names
 
 

@@ -15,7 +15,7 @@ SAID_AT_THE_PROMPT = """
 nic.set_pairs(2)
 nic.receive(flows(32)).exactly_once
 pairs()
-net.device.status().name
+net.device.status.name
 ways()
 """
 
