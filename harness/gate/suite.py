@@ -27,7 +27,7 @@ def run_suite(
     """
     before = _newest(report)
     # the report has the failures, in order; here they would bury the verdict
-    command = words(["--tb=no", "-rN", "--report", str(report), *arguments])
+    command = words(["--brief", "--report", str(report), *arguments])
     for vmm in vmms:
         name, _, path = vmm.partition("=")
         command += ["--vmm", vmm if path.startswith(RELEASE) else f"{name}={Path(path).absolute()}"]

@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     if "--help" in arguments or "-h" in arguments:
         print(HELP, flush=True)
-    command = words(arguments)
+    command = words(["--brief", *arguments])
     os.execv(command[0], command)
     raise AssertionError("execv returns by raising alone")
 

@@ -5,11 +5,7 @@ It is loaded by conformance/conftest.py. Under xdist the main process prepares a
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-import shlex
 import shutil
-=======
->>>>>>> e071702 (wip)
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -30,7 +26,6 @@ from harness.host import namespace
 from harness.host.real_backends.find import given_programs, lacking
 from harness.host.syscalls import missing
 from harness.mutants import find_mutant
-from harness.program import called
 from harness.record.pairs import explained
 from harness.record.results import NotRun, Shard, from_dict
 from harness.record.selection import Selection
@@ -201,23 +196,6 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
             raise pytest.exit.Exception(str(error), pytest.ExitCode.INTERNAL_ERROR) from None
 
 
-<<<<<<< HEAD
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Show the matrix."""
-    collector = config.stash.get(_collector, None)
-    if collector is None or not collector.anything:
-        return
-    terminalreporter.section("verdicts")
-    run = collector.run(complete=True)
-    terminalreporter.write(matrix_text(run, color=terminalreporter.hasmarkup))
-    terminalreporter.write_line(f"results: {Path(config.option.report) / 'results.json'}")
-    if any(result.needs_a_look for result in run.results):
-        words = shlex.join([config.option.report, "-o", "report.html"])
-        terminalreporter.write_line(f"as a page: {called('report')} {words}")
-
-
-=======
->>>>>>> e071702 (wip)
 # Crossing tests with builds, drivers and backends
 
 

@@ -22,7 +22,6 @@ from harness.report.history import History, load_history
 from harness.report.last_screen import causes_text, ending
 from harness.report.matrix import WIDTH, matrix_text
 from harness.report.progress import Progress
-from harness.run.session import Session
 
 PYTESTS_OWN = "fE"
 """What pytest lists at the end unless -r says otherwise."""
@@ -33,12 +32,11 @@ PLAIN_LINE_EVERY = 15.0
 class Screen:
     """Hooks of the main process. `brief`: progress instead of a letter per test, no tracebacks at the end."""
 
-    def __init__(self, config: pytest.Config, collector: Collector, session: Session, *, brief: bool) -> None:
+    def __init__(self, config: pytest.Config, collector: Collector, *, brief: bool) -> None:
         self._config = config
         self._collector = collector
-        self._session = session
         self._brief = brief
-        self._expected = Expected(load_baselines(FOLDER), collector.run(session, complete=False).vmms)
+        self._expected = Expected(load_baselines(FOLDER), collector.run(complete=False).vmms)
         self._seen: set[Key] = set()
         self._progress = Progress(time.monotonic())
         self._live: Live | None = None
@@ -141,7 +139,7 @@ class Screen:
         """What the run means, and where to read on."""
         if not self._collector.anything:
             return
-        run = self._collector.run(self._session, complete=True)
+        run = self._collector.run(complete=True)
         found = causes(run, self._expected, load_register())
         report = Path(self._config.option.report)
         look = any(result.needs_a_look for result in run.results)

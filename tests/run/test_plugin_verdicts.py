@@ -166,7 +166,7 @@ def test_matrix_ends_the_run(kinds: Kinds) -> None:
 
 def test_causes_the_report_and_the_exit_status_in_words_end_the_run(kinds: Kinds) -> None:
     said = kinds.ran.out.partition(" causes ")[2]
-    assert said.lstrip("= \n").startswith("alpha: 3 fail = 3 causes; no baseline is about this build")
+    assert said.lstrip("= \n").startswith("alpha: 4 fail = 3 causes; no baseline is about this build")
     assert "ci/conformance 'test_it.py::test_fail[alpha]' --vmm alpha=" in said
     assert "report: report/report.html" in said
     assert "exit status 1: tests failed" in said
