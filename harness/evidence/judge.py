@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from harness.errors import HarnessError, Unavailable
 from harness.evidence.blame import Blame, blame, line_of, unnoticed_death
 from harness.evidence.bundle import write_bundle
+from harness.evidence.key import key_of
 from harness.evidence.remains import remains
 from harness.evidence.rerun import Rerun
 from harness.evidence.timeline import merged, text
@@ -113,6 +114,7 @@ class Judge:
             verdict=verdict,
             seconds=round(report.duration, 4),
             reason=reason,
+            key=key_of(error, reason) if verdict is Verdict.FAIL else "",
             disagreement=disagreement,
             details=report.longreprtext if verdict.is_bad else "",
             witnesses=rows,

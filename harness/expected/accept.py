@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import tomlkit
 
 from harness.errors import BadInput, Unavailable
@@ -15,10 +16,12 @@ from harness.expected.baseline import (
     Baseline,
     Build,
     Expectation,
+    Outcome,
     expectation_for,
     for_vmm,
-    masked,
-    stated_reason,
+    is_disagreement,
+    key_of,
+    known_by,
 )
 from harness.expected.compare import Kind, judge
 from harness.record.order import natural
@@ -56,6 +59,63 @@ def accept(
             )
         new[path] = old, _renewed(run, vmm, old, build, reason, link), vmm.name
     return [path for path, (old, renewed, _) in new.items() if write(path, old, renewed)]
+
+
+def accept_races(
+    runs: Sequence[Run], baselines: dict[Path, Baseline], *, reason: str, link: str = ""
+) -> list[Path]:
+    """Enter as races the tests that ended otherwise in some of several runs of one build. Returns what files changed.
+
+    What a file knew of a race is kept beside what these runs show; shares are those of these runs. Raises BadInput for
+    builds without a baseline, and for runs that are not of the same builds.
+    """
+    changed = []
+    for vmm in runs[0].vmms:
+        if any((vmm.name, vmm.kind, vmm.version) not in _names(run) for run in runs):
+            raise BadInput(
+                f"not all of these runs are of {vmm.name}, {vmm.kind} {vmm.version}: races are one build's"
+            )
+        mine = for_vmm(baselines, vmm)
+        if len(mine) != 1:
+            raise BadInput(f"{len(mine)} baselines are about {vmm.name}: accept one run of it first")
+        (path, old), *_ = mine.items()
+        renewed = msgspec.structs.replace(
+            old, expect=_with_races(old.expect, races(runs, vmm.name), reason, link)
+        )
+        if write(path, old, renewed):
+            changed.append(path)
+    return changed
+
+
+def _names(run: Run) -> set[tuple[str, str, str]]:
+    return {(vmm.name, vmm.kind, vmm.version) for vmm in run.vmms}
+
+
+def races(runs: Sequence[Run], vmm: str) -> dict[str, dict[str, float]]:
+    """By test, what it was known by in these runs, with shares, for those that ended otherwise in some."""
+    seen: dict[str, Counter[str]] = defaultdict(Counter)
+    for run in runs:
+        for result in run.results:
+            if result.vmm == vmm and result.verdict in JUDGED:
+                seen[result.test][known_by(result)] += 1
+    return {
+        test: {outcome: round(count / counts.total(), 2) for outcome, count in counts.most_common()}
+        for test, counts in seen.items()
+        if len(counts) > 1
+    }
+
+
+def _with_races(
+    before: Sequence[Expectation], found: dict[str, dict[str, float]], reason: str, link: str
+) -> tuple[Expectation, ...]:
+    """Races stand first, for the first that is about a test counts."""
+    known = {e.tests: e for e in before if e.verdict is Outcome.RACE}
+    for test, outcomes in found.items():
+        old = known.get((test,))
+        kept = {outcome: 0.0 for outcome in old.outcomes if outcome not in outcomes} if old else {}
+        why = old.reason if old else reason
+        known[test,] = Expectation((test,), Outcome.RACE, why, link, outcomes=outcomes | kept)
+    return (*known.values(), *(e for e in before if e.verdict is not Outcome.RACE))
 
 
 def _fit(run: Run) -> None:
@@ -96,18 +156,18 @@ def _unexpected(run: Run, vmm: VmmInfo, mine: dict[Path, Baseline]) -> list[Resu
 def _renewed(run: Run, vmm: VmmInfo, old: Baseline | None, new: Build, reason: str, link: str) -> Baseline:
     results = _of(run, vmm)
     before = old.expect if old else ()
-    kept: dict[Expectation, list[Result]] = defaultdict(list)
+    kept: dict[int, list[Result]] = defaultdict(list)  # by which entry expects it
     for result in results:
         expected = expectation_for(before, result)
         if expected and judge(result, expected) is None:
-            kept[expected].append(result)
+            kept[id(expected)].append(result)
     entries = []
     for expected in before:
         covered = [result for result in results if expectation_for(before, result) is expected]
-        if covered and len(kept[expected]) == len(covered):
+        if covered and len(kept[id(expected)]) == len(covered):
             entries.append(expected)
         else:
-            entries += _entries(kept[expected], results, expected.reason, expected.link)
+            entries += _entries(kept[id(expected)], results, expected.reason, expected.link)
     mine = {Path(): old} if old else {}
     entries += _entries(_unexpected(run, vmm, mine), results, reason, link)
     rows = sorted({row for result in results if result.verdict in JUDGED for row in result.requirements})
@@ -119,21 +179,19 @@ def _renewed(run: Run, vmm: VmmInfo, old: Baseline | None, new: Build, reason: s
 def _entries(
     chosen: Sequence[Result], everything: Iterable[Result], reason: str, link: str
 ) -> list[Expectation]:
-    """One entry per function, verdict and masked reason; a pattern where it is about all variants."""
+    """One entry per function, outcome and key; a pattern where it is about all variants."""
     variants: dict[Function, set[str]] = defaultdict(set)
     for result in everything:
         variants[result.origin].add(result.test)
-    groups: dict[tuple[Function, Verdict, str], set[str]] = defaultdict(set)
+    groups: dict[tuple[Function, Outcome, str], set[str]] = defaultdict(set)
     for result in chosen:
-        # A pass with witnesses that disagree is red, so red is what has to be expected.
-        green = result.verdict in (Verdict.PASS, Verdict.XPASS)
-        verdict: Verdict = Verdict.FAIL if green else result.verdict
-        groups[result.origin, verdict, masked(stated_reason(result))].add(result.test)
+        outcome = Outcome.DISAGREE if is_disagreement(result) else Outcome(result.verdict.value)
+        groups[result.origin, outcome, key_of(result)].add(result.test)
     found = []
     for (function, verdict, seen), tests in groups.items():
         everywhere = tests == variants[function] and len(tests) > 1
         names = (f"{function}[*]",) if everywhere else tuple(sorted(tests, key=natural))
-        found.append(Expectation(names, verdict, reason, link, "" if verdict is Verdict.SKIP else seen))
+        found.append(Expectation(names, verdict, reason, link, "" if verdict is Outcome.SKIP else seen))
     return found
 
 
@@ -175,5 +233,9 @@ def _tables(expectations: Iterable[Expectation]) -> Any:
         for key in ("link", "seen"):
             if text := getattr(expectation, key):
                 table[key] = text
+        if expectation.outcomes:
+            outcomes = tomlkit.inline_table()
+            outcomes.update(expectation.outcomes)
+            table["outcomes"] = outcomes
         tables.append(table)
     return tables

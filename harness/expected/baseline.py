@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Sequence
+from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,8 +18,18 @@ from harness.record.results import Result, Verdict, VmmInfo
 FOLDER: Path = ROOT / "ci" / "baselines"
 """The baselines of this checkout."""
 
-EXPECTABLE = (Verdict.PASS, Verdict.FAIL, Verdict.XFAIL, Verdict.SKIP)
-"""An error judges nothing, and an unexpected pass is unexpected by name: neither can be expected."""
+
+class Outcome(StrEnum):
+    """What can be expected of a test. An error judges nothing, and an unexpected pass is unexpected by name."""
+
+    PASS = "pass"
+    DISAGREE = "disagree"
+    """It passes, and two witnesses contradict each other. A failure is another thing, and worse."""
+    FAIL = "fail"
+    XFAIL = "xfail"
+    SKIP = "skip"
+    RACE = "race"
+    """One of several outcomes, as chance has it: they are listed, each with its share of the runs that were seen."""
 
 
 @lru_cache(maxsize=4096)
@@ -48,6 +59,28 @@ def stated_reason(result: Result) -> str:
     return result.reason or ("witnesses disagree" if result.disagreement else "no reason given")
 
 
+def key_of(result: Result) -> str:
+    """What a result is compared by: its key, or its reason as far as that is the same from run to run."""
+    return result.key or masked(stated_reason(result))
+
+
+def is_red(result: Result) -> bool:
+    """Whether it fails, or passes with witnesses that contradict each other."""
+    return result.verdict in (Verdict.FAIL, Verdict.XFAIL) or is_disagreement(result)
+
+
+def is_disagreement(result: Result) -> bool:
+    """Whether it passes, and its witnesses contradict each other."""
+    return result.verdict in (Verdict.PASS, Verdict.XPASS) and result.disagreement
+
+
+def known_by(result: Result) -> str:
+    """Its outcome among those of a race: `pass`, `disagree`, or `fail: ` and its key."""
+    if result.verdict is Verdict.FAIL:
+        return f"{Outcome.FAIL}: {key_of(result)}"
+    return Outcome.DISAGREE if is_disagreement(result) else str(result.verdict)
+
+
 class Build(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Which builds a file is about: patterns, of which those given must all match."""
 
@@ -66,20 +99,24 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
 
     tests: tuple[str, ...]
     """Patterns of test ids, without the VMM."""
-    verdict: Verdict
+    verdict: Outcome
     reason: str
     """Why this is so, for people."""
     link: str = ""
     seen: str = ""
-    """A pattern of the masked reason that the result shows; empty for any."""
+    """A pattern of what the result is known by (see `known_by`); empty for any."""
+    outcomes: dict[str, float] = {}
+    """Of a race: patterns of what results are known by, each with its share of the runs that were seen."""
 
     def covers(self, result: Result) -> bool:
         """Whether it is about this test."""
         return any(matches(glob, result.test) for glob in self.tests)
 
     def fits(self, result: Result) -> bool:
-        """Whether the result shows the reason that is expected."""
-        return not self.seen or matches(self.seen, masked(stated_reason(result)))
+        """Whether the result is what is expected, and not only of the same verdict."""
+        if self.verdict is Outcome.RACE:
+            return any(matches(pattern, known_by(result)) for pattern in self.outcomes)
+        return not self.seen or matches(self.seen, key_of(result))
 
 
 class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -105,11 +142,8 @@ def load_baseline(path: Path) -> Baseline:
     if baseline.build == Build():
         raise BadInput(f"the baseline {path} says in [build] neither kind nor version nor name of its builds")
     for number, expectation in enumerate(baseline.expect, 1):
-        if expectation.verdict not in EXPECTABLE:
-            allowed = ", ".join(EXPECTABLE)
-            raise BadInput(
-                f"the baseline {path} expects '{expectation.verdict}' in its entry {number}: it may be {allowed}"
-            )
+        if (expectation.verdict is Outcome.RACE) != bool(expectation.outcomes):
+            raise BadInput(f"the baseline {path} has a race without outcomes, or outcomes without a race")
         if not expectation.tests or not expectation.reason.strip():
             raise BadInput(f"the baseline {path} has no tests or no reason in its entry {number}")
     return baseline

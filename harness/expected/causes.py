@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from harness.expected.baseline import Baseline, Expectation, expectation_for, for_vmm, masked, stated_reason
+from harness.expected.baseline import (
+    Baseline,
+    Expectation,
+    expectation_for,
+    for_vmm,
+    key_of,
+    masked,
+    stated_reason,
+)
 from harness.expected.compare import Kind, judge
 from harness.record.order import natural
 from harness.record.results import PairRow, Result, Run, Verdict, VmmInfo
@@ -192,9 +200,7 @@ def _in_common(result: Result) -> str:
         return masked(died[0]).replace(result.vmm, "the VMM")
     if kind := _disagreement(result.witnesses):
         return kind
-    return (
-        f"{' '.join(result.requirements[:1])} {masked(stated_reason(result)).replace(result.vmm, 'the VMM')}"
-    )
+    return f"{' '.join(result.requirements[:1])} {key_of(result).replace(result.vmm, 'the VMM')}"
 
 
 def _disagreement(rows: Sequence[PairRow]) -> str:

@@ -8,7 +8,17 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
-from harness.expected.baseline import Baseline, Expectation, expectation_for, for_vmm, masked, stated_reason
+from harness.expected.baseline import (
+    Baseline,
+    Expectation,
+    Outcome,
+    expectation_for,
+    for_vmm,
+    is_disagreement,
+    is_red,
+    key_of,
+    stated_reason,
+)
 from harness.program import called
 from harness.record.results import JUDGED, Function, Result, Run, Verdict, VmmInfo
 
@@ -46,17 +56,21 @@ def exit_code(findings: Iterable[Finding], *, changed_matters: bool) -> int:
 
 
 def against_baselines(run: Run, baselines: dict[Path, Baseline], *, part: bool = False) -> list[Finding]:
-    """Compare every VMM of a run with the files that are about it; without one, all is expected to pass.
+    """Compare every VMM of a run with the files that are about it; without one, it cannot be judged.
 
     `part`: the run is a part of the suite on purpose, which is noted. What it does not have is no finding.
     """
     findings = list(missing_parts(run, run.names(), part=part))
     for vmm in run.vmms:
         mine = for_vmm(baselines, vmm)
-        if not mine:
-            text = "no baseline is about this build: every test is expected to pass"
-            findings.append(Finding(Kind.NOTE, vmm.name, "", text))
-        findings += _one_vmm(run, vmm, mine, part)
+        if mine:
+            findings += _one_vmm(run, vmm, mine, part)
+        else:
+            text = (
+                f"no baseline is about {vmm.kind} {vmm.version}: compare it with another build (--base, --head), "
+                "or make this run its baseline (--accept)"
+            )
+            findings.append(Finding(Kind.PROBLEM, vmm.name, "", text))
     return findings
 
 
@@ -79,28 +93,50 @@ def _one_vmm(run: Run, vmm: VmmInfo, baselines: dict[Path, Baseline], part: bool
 
 def judge(result: Result, expected: Expectation | None) -> Finding | None:
     """The difference between a result and what was expected of it, if any."""
-    verdict = expected.verdict if expected else None
+    outcome = expected.verdict if expected else Outcome.PASS
     if result.verdict is Verdict.ERROR:
         return _finding(Kind.LOST, result, "the test could not judge: ")
     if result.verdict is Verdict.SKIP:
-        return None if verdict is Verdict.SKIP else _finding(Kind.LOST, result, "skipped: ")
-    if _red(result):
-        declared = result.verdict is Verdict.XFAIL and expected is None
-        if declared or (expected and verdict in (Verdict.FAIL, Verdict.XFAIL) and expected.fits(result)):
+        return None if outcome is Outcome.SKIP else _finding(Kind.LOST, result, "skipped: ")
+    if expected and outcome is Outcome.RACE:
+        if expected.fits(result):
             return None
-        if expected and verdict in (Verdict.FAIL, Verdict.XFAIL):
-            return _finding(Kind.CHANGED, result, f"expected “{expected.seen}”, seen: ")
-        return _finding(Kind.NEW_FAILURE, result)
-    if result.verdict is Verdict.XPASS or verdict in (Verdict.FAIL, Verdict.XFAIL, Verdict.SKIP):
+        seen = ", ".join(expected.outcomes)
+        return (
+            _finding(Kind.NEW_FAILURE, result, f"none of the outcomes seen before ({seen}): ")
+            if is_red(result)
+            else None
+        )
+    if is_disagreement(result):
+        return _judge_disagreement(result, expected, outcome)
+    if result.verdict in (Verdict.FAIL, Verdict.XFAIL):
+        return _judge_failure(result, expected, outcome)
+    if result.verdict is Verdict.XPASS or outcome is not Outcome.PASS:
         was = f"{expected.reason}" if expected else result.reason
         return _about(Kind.REPAIRED, result, f"passes; was: {was}")
     return None
 
 
-def _red(result: Result) -> bool:
-    return result.verdict in (Verdict.FAIL, Verdict.XFAIL) or (
-        result.verdict in (Verdict.PASS, Verdict.XPASS) and result.disagreement
-    )
+def _judge_failure(result: Result, expected: Expectation | None, outcome: Outcome) -> Finding | None:
+    if expected is None and result.verdict is Verdict.XFAIL:  # the test declares it itself
+        return None
+    if expected is None or outcome not in (Outcome.FAIL, Outcome.XFAIL):
+        before = "passed with witnesses that disagree: " if outcome is Outcome.DISAGREE else ""
+        return _finding(Kind.NEW_FAILURE, result, before)
+    return None if expected.fits(result) else _otherwise(result, expected)
+
+
+def _judge_disagreement(result: Result, expected: Expectation | None, outcome: Outcome) -> Finding | None:
+    """A pass whose witnesses contradict each other: where it was expected to fail, it is no repair either."""
+    if expected is None or outcome in (Outcome.PASS, Outcome.SKIP):
+        return _finding(Kind.NEW_FAILURE, result)
+    if outcome is Outcome.DISAGREE and expected.fits(result):
+        return None
+    return _otherwise(result, expected)
+
+
+def _otherwise(result: Result, expected: Expectation) -> Finding:
+    return _finding(Kind.CHANGED, result, f"expected “{expected.seen or expected.verdict}”, seen: ")
 
 
 def _finding(kind: Kind, result: Result, before: str = "") -> Finding:
@@ -131,9 +167,16 @@ def missing_parts(run: Run, names: Sequence[str], *, part: bool = False) -> Iter
             yield Finding(Kind.PROBLEM, name, "", "the run has no result for it")
 
 
-def builds(base: tuple[Run, str], head: tuple[Run, str], *, part: bool = False) -> list[Finding]:
+def builds(
+    base: tuple[Run, str],
+    head: tuple[Run, str],
+    *,
+    baselines: Mapping[Path, Baseline] = {},
+    part: bool = False,
+) -> list[Finding]:
     """Compare two builds, each a run and the VMM's name in it; `vmm` of the findings is the head's.
 
+    `baselines` say which tests are races on builds like these: what was seen of them before is no difference.
     `part`: they ran a part of the suite on purpose, which is noted.
     """
     (base_run, base_name), (head_run, head_name) = base, head
@@ -147,17 +190,22 @@ def builds(base: tuple[Run, str], head: tuple[Run, str], *, part: bool = False) 
     if before and after and not before.keys() & after.keys():
         text = "the two have no test in common: they are runs of different suites"
         return [*findings, Finding(Kind.PROBLEM, head_name, "", text)]
-    return findings + list(_differences(before, after, base_name, head_name))
+    races = [e for b in baselines.values() for e in b.expect if e.verdict is Outcome.RACE]
+    return findings + list(_differences(before, after, base_name, head_name, races))
 
 
 def _differences(
-    before: Mapping[str, Result], after: Mapping[str, Result], base: str, head: str
+    before: Mapping[str, Result],
+    after: Mapping[str, Result],
+    base: str,
+    head: str,
+    races: Sequence[Expectation],
 ) -> Iterator[Finding]:
     neither = 0
 
     def why(result: Result) -> str:
-        """The reason without what differs from build to build: their names."""
-        return masked(re.sub(rf"\b({re.escape(base)}|{re.escape(head)})\b", "the VMM", stated_reason(result)))
+        """What it is compared by, without what differs from build to build: their names."""
+        return re.sub(rf"\b({re.escape(base)}|{re.escape(head)})\b", "the VMM", key_of(result))
 
     for test in dict.fromkeys([*before, *after]):
         old, new = before.get(test), after.get(test)
@@ -169,12 +217,16 @@ def _differences(
         elif new.verdict not in JUDGED:
             what = "skipped: " if new.verdict is Verdict.SKIP else "the test could not judge: "
             yield _finding(Kind.LOST, new, what)
-        elif _red(new):
-            if old is None or not (old.verdict in JUDGED and _red(old)):
+        elif any(race.covers(new) and race.fits(new) for race in races):
+            continue
+        elif is_red(new):
+            if old is None or not (old.verdict in JUDGED and is_red(old)):
                 yield _finding(Kind.NEW_FAILURE, new)
+            elif is_disagreement(old) and not is_disagreement(new):
+                yield _finding(Kind.NEW_FAILURE, new, f"passed on {base} with witnesses that disagree: ")
             elif why(old) != why(new):
                 yield _finding(Kind.CHANGED, new, f"“{stated_reason(old)}” became: ")
-        elif old and _red(old):
+        elif old and is_red(old):
             yield replace(_about(Kind.REPAIRED, new, f"passes; on {base}: {stated_reason(old)}"), rerun="")
     if neither == len(after) > 0:
         yield Finding(Kind.PROBLEM, head, "", f"no test was judged on {head}")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import BadInput, HarnessError
-from harness.expected.accept import accept, needs_reason
+from harness.expected.accept import accept, accept_races, needs_reason
 from harness.expected.baseline import FOLDER, load_baselines, masked
 from harness.expected.compare import Finding, Kind, against_baselines, builds, exit_code
 from harness.gate.suite import RELEASE, run_suite
@@ -34,7 +34,13 @@ def _parser() -> argparse.ArgumentParser:
         description="Compare a run with what is expected of its builds, or one build with another.",
         epilog=EPILOG,
     )
-    parser.add_argument("results", nargs="?", type=Path, help="results.json, or a folder with one")
+    parser.add_argument(
+        "results",
+        nargs="*",
+        type=Path,
+        help="results.json, or a folder with one; --accept takes several of one build, and enters as races the tests "
+        "that did not end alike in all",
+    )
     parser.add_argument(
         "--base", metavar="NAME[=PATH]", help="the build to compare with: a VMM, or its results"
     )
@@ -60,17 +66,20 @@ def main(arguments: Sequence[str]) -> int:
     if not options.base and not options.results:
         parser.error("give a results file, or --base and --head")
     if options.accept and options.base:
-        parser.error("--accept takes one run, not a comparison")
+        parser.error("--accept takes runs, not a comparison")
+    if len(options.results) > 1 and not options.accept:
+        parser.error("several runs are taken by --accept only")
     try:
         if options.base:
             base, head = _sides(options)
-            findings = builds(base, head)
+            findings = builds(base, head, baselines=load_baselines(options.baselines))
             code = exit_code(findings, changed_matters=False)
             sides = f"{head[1]} against {base[1]}"
         else:
-            run, baselines = load(options.results), load_baselines(options.baselines)
+            runs, baselines = [load(path) for path in options.results], load_baselines(options.baselines)
             if options.accept:
-                return _accept(run, options)
+                return _accept(runs, options)
+            (run,) = runs
             findings = against_baselines(run, baselines)
             code = exit_code(findings, changed_matters=True)
             sides = f"{', '.join(run.names()) or 'nothing'} against {options.baselines}"
@@ -102,16 +111,19 @@ def shown(findings: Sequence[Finding], sides: str, code: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _accept(run: Run, options: argparse.Namespace) -> int:
+def _accept(runs: Sequence[Run], options: argparse.Namespace) -> int:
     baselines = load_baselines(options.baselines)
     reason = options.reason.strip()
-    if not reason and needs_reason(run, baselines):
+    if not reason and (len(runs) > 1 or needs_reason(runs[0], baselines)):
         if not sys.stdin.isatty():
             raise BadInput("nobody is here to ask why this is to be expected: give --reason TEXT")
         reason = input("Why is what is new here to be expected? ").strip()
         if not reason:
             raise BadInput("nothing was accepted: it takes a reason")
-    changed = accept(run, baselines, options.baselines, reason=reason, link=options.link)
+    if len(runs) > 1:
+        changed = accept_races(runs, baselines, reason=reason, link=options.link)
+    else:
+        changed = accept(runs[0], baselines, options.baselines, reason=reason, link=options.link)
     for path in changed:
         print(f"wrote {path}")
     print("gate: accepted" if changed else "gate: nothing to accept: all is as expected already")
@@ -127,7 +139,7 @@ def _sides(options: argparse.Namespace) -> tuple[tuple[Run, str], tuple[Run, str
             raise BadInput(
                 "--base NAME --head NAME compares two builds of one run: name its results file too"
             )
-        run = load(options.results)
+        run = load(options.results[0])
         return _named(run, sides[0][0]), _named(run, sides[1][0])
     if len(paths) == 1:
         raise BadInput("--base and --head must both have a =PATH, or neither")

@@ -194,7 +194,8 @@ def _verdict(
     *base, head = sides
     part = bool(arguments)
     if base:
-        findings = builds((run, base[0].name), (run, head.name), part=part)
+        known = load_baselines(options.baselines)
+        findings = builds((run, base[0].name), (run, head.name), baselines=known, part=part)
         code, against = exit_code(findings, changed_matters=False), f"{head} against {base[0]}"
     else:
         findings = against_baselines(run, load_baselines(options.baselines), part=part)

@@ -129,6 +129,8 @@ class Result(Case, frozen=True, kw_only=True, omit_defaults=True):
     reason: str
     """One line: why it is not a plain pass; empty for one."""
 
+    key: str = ""
+    """What a failure is, in words that are the same whenever it happens again; empty for anything else."""
     issues: tuple[str, ...] = ()
     """Numbers of the tracker's issues that the test reproduces (`issue_8306` is 8306)."""
     disagreement: bool = False

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.errors import BadInput
-from harness.expected.accept import accept, needs_reason
-from harness.expected.baseline import load_baseline, load_baselines
+from harness.expected.accept import accept, accept_races, needs_reason
+from harness.expected.baseline import Outcome, load_baseline, load_baselines
 from harness.expected.compare import Kind, against_baselines, exit_code
 from harness.record.results import Run
 
@@ -38,7 +38,7 @@ def test_what_was_accepted_is_green_and_the_rest_is_not(
         make_result("t.py::test_b", verdict="skip", reason="no KVM"),
         make_result("t.py::test_c", disagreement=True),
     )
-    assert _code(run, tmp_path) == 1
+    assert _code(run, tmp_path) == 2, "no baseline is about this build"
     assert needs_reason(run, {})
     (path,) = _accept(run, tmp_path)
     assert path.name == "synthetic-synthetic-1.0.toml"
@@ -47,6 +47,47 @@ def test_what_was_accepted_is_green_and_the_rest_is_not(
     assert _accept(run, tmp_path) == []
     worse = make_run(*run.results[:2], make_result("t.py::test_c", verdict="fail", reason="died"))
     assert _code(worse, tmp_path) == 1
+
+
+def test_witnesses_that_disagree_in_a_pass_are_an_expectation_of_their_own(
+    make_result: MakeResult, make_run: MakeRun, tmp_path: Path
+) -> None:
+    (path,) = _accept(make_run(make_result(disagreement=True)), tmp_path)
+    (entry,) = load_baseline(path).expect
+    assert entry.verdict is Outcome.DISAGREE
+    worse = make_run(make_result(verdict="fail", reason="used length 5"))
+    assert _code(worse, tmp_path) == 1
+
+
+def test_what_did_not_end_alike_in_several_runs_is_a_race(
+    make_result: MakeResult, make_run: MakeRun, tmp_path: Path
+) -> None:
+    ends: list[dict[str, Any]] = [
+        {},
+        {"verdict": "fail", "reason": "x", "key": "host"},
+        {},
+        {"disagreement": True},
+    ]
+    runs = [make_run(make_result("t.py::test_a", **end), make_result("t.py::test_b")) for end in ends]
+    _accept(runs[0], tmp_path)
+    assert _code(runs[1], tmp_path) == 1
+    (path,) = accept_races(runs, load_baselines(tmp_path), reason="a thread races with a reset")
+    (entry,) = load_baseline(path).expect
+    assert entry.outcomes == {"pass": 0.5, "fail: host": 0.25, "disagree": 0.25}
+    assert [_code(run, tmp_path) for run in runs] == [0, 0, 0, 0]
+    died = make_run(
+        make_result("t.py::test_a", verdict="fail", reason="y", key="died"), make_result("t.py::test_b")
+    )
+    assert _code(died, tmp_path) == 1
+    assert accept_races(runs, load_baselines(tmp_path), reason="again") == []
+
+
+def test_races_are_one_builds(make_result: MakeResult, make_run: MakeRun, tmp_path: Path) -> None:
+    runs = [make_run(make_result(vmm="alpha")), make_run(make_result(vmm="beta"))]
+    with pytest.raises(BadInput, match="not all of these runs are of alpha"):
+        accept_races(runs, {}, reason="x")
+    with pytest.raises(BadInput, match="0 baselines are about alpha: accept one run of it first"):
+        accept_races(runs[:1], {}, reason="x")
 
 
 def test_a_build_that_passes_gets_its_coverage_written(

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from harness.expected.baseline import Baseline, Build, Expectation
+from harness.expected.baseline import Baseline, Build, Expectation, Outcome
 from harness.expected.causes import Cause, Expected, Standing, causes, counted
-from harness.record.results import Event, PairRow, Result, Run, Verdict
+from harness.record.results import Event, PairRow, Result, Run
 from harness.register.register import load_register
 from tests.synthetic_runs import MakeResult, MakeRun
 
@@ -18,7 +18,7 @@ TOO_MANY = (PairRow(0, True, True, 9), PairRow(1, False, True, 7))
 
 
 def entry(reason: str, *tests: str, verdict: str = "fail", seen: str = "") -> Expectation:
-    return Expectation(tests, Verdict(verdict), reason, link="https://example.org/1", seen=seen)
+    return Expectation(tests, Outcome(verdict), reason, link="https://example.org/1", seen=seen)
 
 
 def found(run: Run, *entries: Expectation, about: str = "synthetic") -> list[Cause]:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.expected.baseline import Baseline, Build, Expectation
+from harness.expected.baseline import Baseline, Build, Expectation, Outcome
 from harness.expected.compare import Finding, Kind, against_baselines, builds, exit_code
-from harness.record.results import Run, Verdict
+from harness.record.results import Run
 from tests.synthetic_runs import not_run
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def _baselines(*expect: Expectation, requirements: tuple[str, ...] = ()) -> dict
 
 
 def _expect(verdict: str, seen: str = "", test: str = A) -> Expectation:
-    return Expectation((test,), Verdict(verdict), "known", seen=seen)
+    return Expectation((test,), Outcome(verdict), "known", seen=seen)
 
 
 def _gate(run: Run, baselines: dict[Path, Baseline]) -> tuple[int, list[Kind]]:
@@ -29,57 +29,108 @@ def _gate(run: Run, baselines: dict[Path, Baseline]) -> tuple[int, list[Kind]]:
     return exit_code(findings, changed_matters=True), [f.kind for f in findings]
 
 
+Found = tuple[int, list[Kind]]
+OK: Found = (0, [])
+WORSE: Found = (1, [Kind.NEW_FAILURE])
+OTHERWISE: Found = (1, [Kind.CHANGED])
+BETTER: Found = (0, [Kind.REPAIRED])
+LOST_IT: Found = (2, [Kind.LOST])
+SEEN = ("pass", "disagree", "fail", "xfail", "xpass", "skip", "error")
+PAIRS: dict[str | None, tuple[Found, ...]] = {
+    None: (OK, WORSE, WORSE, OK, BETTER, LOST_IT, LOST_IT),
+    "pass": (OK, WORSE, WORSE, WORSE, BETTER, LOST_IT, LOST_IT),
+    "disagree": (BETTER, OK, WORSE, WORSE, BETTER, LOST_IT, LOST_IT),
+    "fail": (BETTER, OTHERWISE, OK, OK, BETTER, LOST_IT, LOST_IT),
+    "xfail": (BETTER, OTHERWISE, OK, OK, BETTER, LOST_IT, LOST_IT),
+    "skip": (BETTER, WORSE, WORSE, WORSE, BETTER, OK, LOST_IT),
+    "race of pass and fail": (OK, WORSE, OK, WORSE, OK, LOST_IT, LOST_IT),
+    "race of disagree and fail": (OK, OK, OK, WORSE, OK, LOST_IT, LOST_IT),
+}
+
+
 @pytest.mark.parametrize(
-    ("expected", "verdict", "code", "kinds"),
+    ("expected", "seen", "found"),
     [
-        (None, "pass", 0, []),
-        (None, "fail", 1, [Kind.NEW_FAILURE]),
-        (None, "xfail", 0, []),
-        (None, "xpass", 0, [Kind.REPAIRED]),
-        (None, "skip", 2, [Kind.LOST]),
-        (None, "error", 2, [Kind.LOST]),
-        ("fail", "fail", 0, []),
-        ("fail", "xfail", 0, []),
-        ("fail", "pass", 0, [Kind.REPAIRED]),
-        ("fail", "skip", 2, [Kind.LOST]),
-        ("fail", "error", 2, [Kind.LOST]),
-        ("pass", "xfail", 1, [Kind.NEW_FAILURE]),
-        ("pass", "fail", 1, [Kind.NEW_FAILURE]),
-        ("skip", "skip", 0, []),
-        ("skip", "pass", 0, [Kind.REPAIRED]),
-        ("skip", "fail", 1, [Kind.NEW_FAILURE]),
-        ("skip", "error", 2, [Kind.LOST]),
+        (expected, seen, found)
+        for expected, row in PAIRS.items()
+        for seen, found in zip(SEEN, row, strict=True)
     ],
 )
 def test_every_pair_of_expected_and_seen(
     expected: str | None,
-    verdict: str,
-    code: int,
-    kinds: list[Kind],
+    seen: str,
+    found: Found,
     make_result: MakeResult,
     make_run: MakeRun,
 ) -> None:
-    baselines = _baselines(*([_expect(expected)] if expected else []))
-    assert _gate(make_run(make_result(verdict=verdict)), baselines) == (code, kinds)
+    verdict = {"verdict": "pass", "disagreement": True} if seen == "disagree" else {"verdict": seen}
+    key = "host" if seen == "fail" else ""
+    result = make_result(reason="" if seen == "pass" else "why", key=key, **verdict)
+    baselines = _baselines(*([_expected(expected)] if expected else []))
+    assert _gate(make_run(result), baselines) == found
 
 
-def test_another_reason_than_expected_is_a_regression(make_result: MakeResult, make_run: MakeRun) -> None:
-    baselines = _baselines(_expect("fail", seen="lost # of # frames"))
-    same = make_run(make_result(verdict="fail", reason="lost 3 of 64 frames"))
-    other = make_run(make_result(verdict="fail", reason="the VMM died (killed by SIGSYS)"))
+def _expected(words: str) -> Expectation:
+    if not words.startswith("race of "):
+        return _expect(words)
+    names = words.removeprefix("race of ").split(" and ")
+    outcomes = {"fail: host" if name == "fail" else name: 0.5 for name in names}
+    return Expectation((A,), Outcome.RACE, "known", outcomes=outcomes)
+
+
+def test_race_that_ends_in_a_new_way_is_a_regression(make_result: MakeResult, make_run: MakeRun) -> None:
+    baselines = _baselines(_expected("race of pass and fail"))
+    died = make_run(make_result(verdict="fail", reason="alpha died", key="died: SIGABRT"))
+    (finding,) = against_baselines(died, baselines)
+    assert finding.kind is Kind.NEW_FAILURE
+    assert finding.text == "none of the outcomes seen before (pass, fail: host): alpha died"
+
+
+@pytest.mark.parametrize(("verdict", "key"), [("pass", ""), ("fail", "host")])
+def test_race_is_no_difference_between_two_builds(
+    make_result: MakeResult, make_run: MakeRun, verdict: str, key: str
+) -> None:
+    race = _baselines(_expected("race of pass and fail"))
+    base = make_run(make_result(vmm="alpha"), make_result(vmm="beta", verdict=verdict, key=key, reason="why"))
+    assert builds((base, "alpha"), (base, "beta"), baselines=race) == []
+    died = make_run(
+        make_result(vmm="alpha"), make_result(vmm="beta", verdict="fail", key="died", reason="why")
+    )
+    assert [f.kind for f in builds((died, "alpha"), (died, "beta"), baselines=race)] == [Kind.NEW_FAILURE]
+
+
+def test_failure_is_worse_than_witnesses_that_disagreed(make_result: MakeResult, make_run: MakeRun) -> None:
+    run = make_run(
+        make_result(vmm="alpha", disagreement=True), make_result(vmm="beta", verdict="fail", reason="why")
+    )
+    (finding,) = builds((run, "alpha"), (run, "beta"))
+    assert (finding.kind, finding.text) == (
+        Kind.NEW_FAILURE,
+        "passed on alpha with witnesses that disagree: why",
+    )
+
+
+def test_another_key_than_expected_is_a_regression(make_result: MakeResult, make_run: MakeRun) -> None:
+    baselines = _baselines(_expect("fail", seen="frames lost"))
+    same = make_run(make_result(verdict="fail", reason="of 64 frames 3 lost", key="frames lost"))
+    other = make_run(make_result(verdict="fail", reason="alpha died", key="died: SIGSYS"))
     assert _gate(same, baselines) == (0, [])
     assert _gate(other, baselines) == (1, [Kind.CHANGED])
 
 
-def test_witnesses_that_disagree_in_a_pass_are_a_failure(make_result: MakeResult, make_run: MakeRun) -> None:
-    run = make_run(make_result(disagreement=True))
-    assert _gate(run, _baselines()) == (1, [Kind.NEW_FAILURE])
-    assert _gate(run, _baselines(_expect("fail"))) == (0, [])
+def test_result_without_a_key_is_known_by_its_reason(make_result: MakeResult, make_run: MakeRun) -> None:
+    baselines = _baselines(_expect("fail", seen="lost # of # frames"))
+    assert _gate(make_run(make_result(verdict="fail", reason="lost 3 of 64 frames")), baselines) == (0, [])
 
 
-def test_a_build_without_a_baseline_is_expected_to_pass(make_result: MakeResult, make_run: MakeRun) -> None:
-    assert _gate(make_run(make_result()), {}) == (0, [Kind.NOTE])
-    assert _gate(make_run(make_result(verdict="fail")), {}) == (1, [Kind.NOTE, Kind.NEW_FAILURE])
+@pytest.mark.parametrize("verdict", ["pass", "fail", "skip"])
+def test_build_that_no_baseline_is_about_cannot_be_judged(
+    make_result: MakeResult, make_run: MakeRun, verdict: str
+) -> None:
+    (finding,) = against_baselines(make_run(make_result(verdict=verdict, reason="why")), {})
+    assert finding.kind is Kind.PROBLEM
+    assert finding.text.startswith("no baseline is about synthetic ")
+    assert exit_code([finding], changed_matters=True) == 2
 
 
 @pytest.mark.parametrize(
@@ -94,21 +145,21 @@ def test_a_build_without_a_baseline_is_expected_to_pass(make_result: MakeResult,
 def test_it_is_never_green_when_something_was_not_run(
     more: dict[str, object], make_result: MakeResult, make_run: MakeRun
 ) -> None:
-    assert exit_code(against_baselines(make_run(make_result()), {}), changed_matters=True) == 0
+    assert exit_code(against_baselines(make_run(make_result()), _baselines()), changed_matters=True) == 0
     run = make_run(make_result(), **more)
-    assert exit_code(against_baselines(run, {}), changed_matters=True) == 2
+    assert exit_code(against_baselines(run, _baselines()), changed_matters=True) == 2
     assert exit_code(builds((run, "alpha"), (run, "alpha")), changed_matters=False) == 2
 
 
 def test_a_vmm_without_results_was_not_judged(make_result: MakeResult, make_run: MakeRun) -> None:
     run = make_run(make_result())
     silent = make_run(vmms=run.vmms)
-    assert exit_code(against_baselines(silent, {}), changed_matters=True) == 2
+    assert exit_code(against_baselines(silent, _baselines()), changed_matters=True) == 2
 
 
 def test_a_regression_is_certain_whatever_else_is_missing(make_result: MakeResult, make_run: MakeRun) -> None:
     run = make_run(make_result(verdict="fail"), complete=False)
-    assert _gate(run, {})[0] == 1
+    assert _gate(run, _baselines())[0] == 1
 
 
 def test_lost_coverage_shows(make_result: MakeResult, make_run: MakeRun) -> None:
