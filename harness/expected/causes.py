@@ -15,11 +15,13 @@ from enum import Enum
 from pathlib import Path
 
 from harness.expected.baseline import (
+    FOLDER,
     Baseline,
     Expectation,
     expectation_for,
     for_vmm,
     key_of,
+    load_baselines,
     masked,
     stated_reason,
 )
@@ -128,6 +130,11 @@ def causes(run: Run, expected: Expected, register: Register) -> list[Cause]:
             -len(cause.results),
         ),
     )
+
+
+def causes_of(run: Run, register: Register, folder: Path = FOLDER) -> list[Cause]:
+    """Those of a run by the baselines of a folder."""
+    return causes(run, Expected(load_baselines(folder), run.vmms), register)
 
 
 def counted(run: Run, found: Sequence[Cause], vmm: str) -> str:

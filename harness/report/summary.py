@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from harness.expected.causes import Cause, causes_of, counted
 from harness.record.results import Run, Verdict
 from harness.register.register import Register
 from harness.report.coverage import Coverage, cover
-from harness.report.fold import Cell
-from harness.report.headline import Headline, disagreeing_passes, headlines, in_one_line
+from harness.report.headline import disagreeing_passes, in_one_line
 from harness.report.history import History
 from harness.report.matrix import NOTHING, WORDS
 
 FAILURES = 40
-"""Tests that are listed; a comment on GitHub ends at 65,536 characters."""
+"""Causes that are listed; a comment on GitHub ends at 65,536 characters."""
 
 _MARKS = {
     Verdict.PASS: "✅",
@@ -26,25 +26,34 @@ _MARKS = {
 }
 
 
-def markdown_summary(run: Run, register: Register, history: History | None = None) -> str:
-    """GitHub-flavoured Markdown: what broke and since when, the counts per VMM, what was not judged."""
-    coverage, lines = cover(run, register), headlines(run, register, history or History())
+def markdown_summary(
+    run: Run, register: Register, history: History | None = None, found: Sequence[Cause] | None = None
+) -> str:
+    """GitHub-flavoured Markdown: what the failures come from, the counts per VMM, what was not judged.
+
+    `found` are the run's causes; by default those by this checkout's baselines.
+    """
+    coverage = cover(run, register)
+    found = causes_of(run, register) if found is None else found
     parts = [
-        _head(run, coverage, lines),
+        _head(run, coverage, found),
+        _causes(run, found, history or History()),
         _counts(run, coverage),
-        _broken(run, lines),
-        _again(lines),
+        _again(found),
         _silent(run),
     ]
     return "\n".join(line for part in parts for line in part) + "\n"
 
 
-def _head(run: Run, coverage: Coverage, lines: Sequence[Headline]) -> Iterable[str]:
-    yield f"## virtio-net multiqueue: {in_one_line(run, lines)}"
+def _head(run: Run, coverage: Coverage, found: Sequence[Cause]) -> Iterable[str]:
+    yield f"## virtio-net multiqueue: {in_one_line(run, found)}"
     yield ""
     if not run.everything_ran:
         yield f"> **Not everything ran:** {not_everything(run)}"
         yield ""
+    for name in run.names():
+        yield f"- **{_cell(name)}**: {_cell(counted(run, found, name))}"
+    yield ""
     yield f"{len(run.results)} results, {coverage.sentence()}, {run.started} to {run.finished or NOTHING}."
     yield ""
 
@@ -78,36 +87,27 @@ def _counts(run: Run, coverage: Coverage) -> Iterable[str]:
     yield ""
 
 
-def _broken(run: Run, lines: Sequence[Headline]) -> Iterable[str]:
-    if not lines:
+def _causes(run: Run, found: Sequence[Cause], history: History) -> Iterable[str]:
+    if not found:
         return
-    names = run.names()
-    yield "| what fails | requirements | " + " | ".join(map(_cell, names)) + " | reason | since |"
-    yield "|---|---|" + "---|" * (len(names) + 2)
-    for line in lines[:FAILURES]:
-        ids = " ".join(line.first.requirements)
-        cells = " | ".join(_verdict(cell) for cell in line.cells)
-        since = "; ".join(f"{names}: {since}" for names, since in line.since)
-        yield f"| {_code(line.name)} | {ids} | {cells} | {_cell(line.reason)} | {_cell(since)} |"
-    if len(lines) > FAILURES:
+    yield "| | VMM | tests | requirement | what is wrong | since |"
+    yield "|---|---|--:|---|---|---|"
+    for cause in found[:FAILURES]:
+        mark = f"**{cause.key.standing.value}**" if cause.new else cause.key.standing.value
+        link = f" {cause.key.link}" if cause.key.link else ""
+        since = str(history.since(cause.clearest)) if history.runs else ""
+        cells = [mark, _cell(cause.key.vmm), str(len(cause.results)), cause.requirement]
+        yield f"| {' | '.join(cells)} | {_cell(cause.text)}{_cell(link)} | {_cell(since)} |"
+    if len(found) > FAILURES:
         yield ""
-        yield f"… and {len(lines) - FAILURES} more."
+        yield f"… and {len(found) - FAILURES} more."
     yield ""
 
 
-def _verdict(cell: Cell) -> str:
-    """The verdict of all variants of a test on one VMM."""
-    if cell.worst is None:
-        return NOTHING
-    worst, total = cell.counts[0][1], cell.total
-    shown = f"{_MARKS[cell.worst]} {WORDS[cell.worst][0]}" + (f" {worst}/{total}" if worst < total else "")
-    return f"{shown} ≠" if cell.disagreement else shown
-
-
-def _again(lines: Sequence[Headline]) -> Iterable[str]:
-    again = [line.first.rerun.replace("```", "") for line in lines[:FAILURES] if line.first.rerun]
+def _again(found: Sequence[Cause]) -> Iterable[str]:
+    again = [c.clearest.rerun.replace("```", "") for c in found[:FAILURES] if c.clearest.rerun]
     if again:
-        yield "<details><summary>Run them again</summary>"
+        yield "<details><summary>The clearest test of each, to run again</summary>"
         yield ""
         yield "```sh"
         yield from again
@@ -144,7 +144,3 @@ def _cell(text: str, limit: int = 300) -> str:
     ):
         text = text.replace(old, new)
     return text
-
-
-def _code(text: str) -> str:
-    return "`" + text.replace("`", "'").replace("|", "\\|") + "`"

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.expected.baseline import masked, stated_reason
+from harness.expected.causes import Cause, causes_of, counted
 from harness.record.order import natural
 from harness.record.results import Event, Function, PairRow, Result, Run, Verdict, bundle_folder
 from harness.register.register import Register
 from harness.report.coverage import Coverage, CoveredRow, cover
 from harness.report.fold import Row, cases_of, rows_by_test
-from harness.report.headline import Headline, disagreeing_passes, headlines, in_one_line
+from harness.report.headline import disagreeing_passes, in_one_line
 from harness.report.history import History
 from harness.report.logs import Capture, LogText, bundle_captures, bundle_logs
 from harness.report.plot import frames_plot
@@ -89,7 +91,11 @@ class View:
     incomplete: str
     coverage: Coverage
     uncovered: Sequence[CoveredRow]
-    headlines: Sequence[Headline]
+    causes: Sequence[Cause]
+    counted: dict[str, str]
+    """Each VMM's failures and what they come from, in a line."""
+    errors: Sequence[tuple[str, Sequence[Result]]]
+    """What could not be judged, by its reason."""
     history: History
     functions: Sequence[FunctionRows]
     failures: Sequence[Failure]
@@ -110,8 +116,8 @@ def make_view(
 ) -> View:
     """`results_file` is where the run was read from, for its bundles; `output` where the report goes, for links."""
     coverage = cover(run, register)
+    found = causes_of(run, register)
     failures = _failures(run, history)
-    broken = headlines(run, register, history)
     _fill(failures, run, results_file, output)
     anchors = {(f.result.test, f.result.vmm): f.anchor for f in failures}
     counts = {name: Counter(r.verdict for r in run.results if r.vmm == name) for name in run.names()}
@@ -120,11 +126,13 @@ def make_view(
         names=run.names(),
         versions={vmm.name: vmm.version for vmm in run.vmms},
         command=shlex.join(run.command),
-        title=in_one_line(run, broken),
+        title=in_one_line(run, found),
         incomplete="" if run.everything_ran else not_everything(run),
         coverage=coverage,
         uncovered=[row for row in coverage.rows if row.uncovered_must],
-        headlines=broken,
+        causes=found,
+        counted={name: counted(run, found, name) for name in run.names()},
+        errors=_errors(run),
         history=history,
         functions=_functions(run),
         failures=failures,
@@ -134,6 +142,14 @@ def make_view(
         reasons=_reasons(run),
         behind=behind,
     )
+
+
+def _errors(run: Run) -> list[tuple[str, Sequence[Result]]]:
+    found: dict[str, list[Result]] = defaultdict(list)
+    for result in run.results:
+        if result.verdict is Verdict.ERROR:
+            found[masked(stated_reason(result))].append(result)
+    return [(stated_reason(results[0]), results) for results in found.values()]
 
 
 def _behind(run: Run, results: Sequence[Result]) -> Sequence[Row]:

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from harness.expected.baseline import Baseline, Build, Expectation, Outcome
-from harness.expected.causes import Cause, Expected, Standing, causes, counted
+from harness.expected.causes import (
+    Cause,
+    Expected,
+    Standing,
+    causes,
+    contradiction,
+    counted,
+    what_it_says,
+)
 from harness.record.results import Event, PairRow, Result, Run
 from harness.register.register import load_register
 from tests.synthetic_runs import MakeResult, MakeRun
@@ -112,3 +120,39 @@ def test_the_clearest_is_a_failure_with_the_shortest_story(
     (cause,) = found(make_run(disagrees, long, short))
     assert [result.test for result in cause.results] == ["t::short", "t::long", "t::disagrees"]
     assert cause.failed == 2
+
+
+def rows(guest: str, host: str, frames: str = "") -> list[PairRow]:
+    """Four pairs; the digits name the active ones, and those with frames."""
+    return [
+        PairRow(n, str(n) in guest, str(n) in host, int(str(n) in frames) if frames else None)
+        for n in range(4)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        (rows("0", "0", "0"), ""),
+        (rows("01", "01"), ""),
+        (
+            rows("01", "0123", "0123"),
+            "guest told pairs 0, 1, host holds pairs 0 to 3, frames on pairs 0 to 3",
+        ),
+        (rows("0", "0", "02"), "guest told pair 0, host holds pair 0, frames on pairs 0, 2"),
+        (rows("0", ""), "guest told pair 0, host holds no pair"),
+        ([PairRow(0, True, None, 3), PairRow(1, False, None, 3)], "guest told pair 0, frames on pairs 0, 1"),
+        ([*rows("0", "0"), *rows("0", "01")], ""),
+        ([], ""),
+    ],
+)
+def test_what_contradicts_is_said_in_words(seen: list[PairRow], words: str) -> None:
+    assert contradiction(seen) == words
+
+
+def test_reason_has_no_python_in_it(make_result: MakeResult) -> None:
+    reason = "assert frozenset({0, 1}) == frozenset() and <Ack.OK: 0> is <Ack.ERR: 1>"
+    bad = make_result(verdict="fail", reason=reason, witnesses=tuple(rows("0", "01")))
+    assert what_it_says(bad) == (
+        "guest told pair 0, host holds pairs 0, 1 · assert {0, 1} == {} and Ack.OK is Ack.ERR"
+    )

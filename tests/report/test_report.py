@@ -224,11 +224,11 @@ def test_the_first_screen_names_what_fails_where_since_when_and_how_to_repeat_it
     assert main([str(tmp_path), "-o", str(output)]) == 0
     html = output.read_text()
     first = html[html.index('id="summary"') : html.index('id="tests"')]
-    assert "1 test fails</h2>" in first
-    assert '<a href="#f1">a</a>' in first
+    assert "1 cause of failures</h2>" in first
+    assert '<a href="#f1">test_a</a>' in first
     assert "NET-MQ-04" in first
     assert (
-        "<strong>alpha</strong> red since 2025-01-02 00:00 (synthetic 1.0), 1 earlier run; "
+        "red since 2025-01-02 00:00 (synthetic 1.0), 1 earlier run; "
         "last passed 2025-01-01 00:00 (synthetic 1.0)" in first
     )
     assert "pytest &#39;t.py::test_a&#39; --seed 7</code>" in first
