@@ -75,7 +75,13 @@ def page(make_result: MakeResult, make_run: MakeRun) -> str:
         "rerun": "pytest 't.py::test_pairs[2]' " + "--long-option " * 20,
     }
     results = [
-        make_result(f"t.py::test_pairs[{n}]", vmm, "fail" if bad else "pass", **(evidence if bad else {}))
+        make_result(
+            f"t.py::test_pairs[{n}]",
+            vmm,
+            "fail" if bad else "pass",
+            parameters={"pairs": str(n)},
+            **(evidence if bad else {}),
+        )
         for vmm in ("alpha", "beta")
         for n in (1, 2, 3)
         if (bad := vmm == "alpha" and n > 1) or True
@@ -110,15 +116,15 @@ return said;
 
 def test_filters_keys_and_folding(page: str, tmp_path: Path) -> None:
     said = _browse(page, KEYS, tmp_path)
-    folded = ["▸test_pairs [1]", "test_pairs [2,3]", "test_other"]
+    folded = ["▸test_pairs [pairs=1]", "test_pairs [pairs=2,3]", "test_other"]
     assert said["folded"] == folded
     assert said["unfolded"] == [*folded[:2], "[1]", "[2]", "[3]", "test_other"]
     assert said["expanded"] == "true"
     assert said["focus"] == "q"
     assert said["byRequirement"] == ["test_other"]
     assert said["cleared"] == ""
-    assert said["bad"] == ["test_pairs [2,3]", "[2]", "[3]"]
-    assert said["differs"] == ["test_pairs [2,3]", "[2]", "[3]"]
+    assert said["bad"] == ["test_pairs [pairs=2,3]", "[2]", "[3]"]
+    assert said["differs"] == ["test_pairs [pairs=2,3]", "[2]", "[3]"]
     assert said["skip"] == ["test_other"]
     assert said["shown"] == "1 shown"
     assert said["columns"] == ["test", "beta"]
