@@ -58,7 +58,7 @@ def read_file(path: Path, limit: int) -> bytes:
 
 
 def read_tail(path: Path, limit: int) -> tuple[int, bytes]:
-    """The last `limit` bytes of a regular file, from the beginning of a line on, and where that is in the file.
+    """The last `limit` bytes of a regular file, and where they begin: with a line, if one begins in their first half.
 
     Raises OSError.
     """
@@ -68,7 +68,7 @@ def read_tail(path: Path, limit: int) -> tuple[int, bytes]:
         file.seek(start)
         content = file.read(limit)
     if start:
-        cut = content.find(b"\n") + 1
+        cut = content.find(b"\n", 0, limit // 2) + 1
         return start + cut, content[cut:]
     return 0, content
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,16 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from harness.errors import HarnessError, Unavailable
+from harness.errors import HarnessError, unforeseen
 from harness.evidence.blame import Blame, blame, line_of, unnoticed_death
 from harness.evidence.bundle import write_bundle
 from harness.evidence.key import key_of
 from harness.evidence.remains import remains
 from harness.evidence.rerun import Rerun
+from harness.evidence.shown import make_printable
 from harness.evidence.timeline import merged, text
-from harness.record.results import Case, PairRow, Result, Verdict, to_dict
+from harness.printable import printable
+from harness.record.results import Case, Event, PairRow, Result, Verdict, to_dict
 from harness.record.table import pairs_table
 from harness.testbed.testbed import Testbed
 
@@ -93,19 +96,27 @@ class Judge:
 
         A failed phase is also given sections in pytest's own output: table of pairs, timeline, log, rerun line.
         """
-        outcome = outcome_of(report, error, testbed) if case is not None else None
-        if case is None or outcome is None:
+        if case is None or (outcome := _outcome(report, error, testbed)) is None:
             return None
         verdict, reason = outcome
         vmm = self._rerun.build(case.vmm)
-        rows, disagreement = _witnesses(testbed)
+        rows: tuple[PairRow, ...] = ()
+        timeline: tuple[Event, ...] = ()
+        disagreement = False
+        with _evidence(report, "witnesses"):
+            rows, disagreement = _witnesses(testbed)
         shown = verdict.is_bad or disagreement
-        timeline = merged(testbed.journal, testbed.vms, testbed.nics) if testbed and shown else ()
+        if testbed is not None and shown:
+            with _evidence(report, "timeline"):
+                timeline = merged(testbed.journal, testbed.vms, testbed.nics)
         rerun = self._rerun.line(item.nodeid, case)
         if verdict in (Verdict.FAIL, Verdict.ERROR):
             _say_first(report, error, reason)
         if verdict.is_bad:
-            _show(report, testbed, rows, rerun)
+            with _evidence(report, "sections"):
+                _show(report, testbed, rows)
+            report.sections.append(("run this again", rerun))
+        make_printable(report)
         result = Result(
             **msgspec.structs.asdict(case),
             version=vmm.version,
@@ -123,11 +134,8 @@ class Judge:
             seed=self._rerun.seed,
         )
         if shown and testbed is not None and self._evidence is not None:
-            try:
+            with _evidence(report, "failure bundle"):
                 folder = self._bundle(self._evidence / "failures", result, testbed)
-            except Unavailable as error:  # a full disk costs the bundle, not the verdict
-                report.sections.append(("no failure bundle", str(error)))
-            else:
                 result = replace(result, bundle=str(folder.relative_to(self._evidence)))
         return to_dict(result)
 
@@ -142,6 +150,24 @@ class Judge:
             **remains(testbed, memory=self._full),
         }
         return write_bundle(parent, result, files, full=self._full)
+
+
+def _outcome(report: pytest.TestReport, error: BaseException | None, testbed: Testbed | None) -> Blame | None:
+    """As `outcome_of`, whatever it meets: one verdict is not worth a run."""
+    try:
+        return outcome_of(report, error, testbed)
+    except Exception as own:
+        return Blame(Verdict.ERROR, unforeseen("no verdict could be made", own))
+
+
+@contextmanager
+def _evidence(report: pytest.TestReport, what: str) -> Iterator[None]:
+    """A full disk, or a VMM that answers what nobody thought of, costs a piece of evidence, not the verdict."""
+    try:
+        yield
+    except Exception as error:
+        text = str(error) if isinstance(error, HarnessError) else unforeseen(f"there is no {what}", error)
+        report.sections.append((f"no {what}", printable(text)))
 
 
 def _witnesses(testbed: Testbed | None) -> tuple[tuple[PairRow, ...], bool]:
@@ -171,7 +197,7 @@ def _say_first(report: pytest.TestReport, error: BaseException | None, reason: s
         report.longrepr = f"{reason}\n\n{report.longreprtext}"
 
 
-def _show(report: pytest.TestReport, testbed: Testbed | None, rows: tuple[PairRow, ...], rerun: str) -> None:
+def _show(report: pytest.TestReport, testbed: Testbed | None, rows: tuple[PairRow, ...]) -> None:
     if rows:
         report.sections.append(("witnesses", pairs_table(rows)))
     if testbed is not None and testbed.journal.events:
@@ -181,4 +207,3 @@ def _show(report: pytest.TestReport, testbed: Testbed | None, rows: tuple[PairRo
         life = f"ended: {status}" if status else "alive"
         log = vm.process.tail(LOG_LINES) or "(empty)"
         report.sections.append((f"log of {vm.vmm.name} ({life}), last {LOG_LINES} lines", log))
-    report.sections.append(("run this again", rerun))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import stat
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -74,11 +75,17 @@ def copy_bundles(shards: Mapping[str, Run], target: Path) -> None:
                 continue
             archive = source.with_name(f"{source.name}.tar.gz")
             try:
-                shutil.copytree(source, target / result.bundle)
-                if archive.is_file():
+                shutil.copytree(source, target / result.bundle, ignore=_no_files)
+                if archive.is_file() and not archive.is_symlink():
                     shutil.copy2(archive, (target / result.bundle).parent)
             except (OSError, shutil.Error) as error:
                 raise Unavailable(f"cannot copy {source}: {error}; the shards are untouched") from None
+
+
+def _no_files(folder: str, names: list[str]) -> set[str]:
+    """What is neither a file nor a folder: a link may lead anywhere, and a FIFO may never end."""
+    modes = {name: (Path(folder) / name).lstat().st_mode for name in names}
+    return {name for name, mode in modes.items() if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))}
 
 
 def gather(places: Sequence[Path], report: Path) -> tuple[Run, list[int]]:

@@ -6,14 +6,27 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
+from harness.bounded import MIB, Unreadable, parse_json, read_file
 from harness.errors import BadInput
+from harness.printable import all_printable
 from harness.record import schema1
 
 SCHEMA = 2
+
+
+LIMIT = 512 * MIB
+"""Of a results file. Those of the whole suite on three VMMs have some 10 MiB."""
+
+Pair = Annotated[int, msgspec.Meta(ge=0, lt=1 << 15)]
+"""A device has 32768 pairs at most (virtio 1.2, 5.1.4.1)."""
+Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 16)]
+"""virtqueue_pairs has 16 bits."""
+Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+Seconds = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 
 
 class Verdict(StrEnum):
@@ -39,28 +52,28 @@ JUDGED = (Verdict.PASS, Verdict.FAIL, Verdict.XFAIL, Verdict.XPASS)
 class PairRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the witnesses say of one pair. None: this witness was not asked, or cannot tell."""
 
-    pair: int
+    pair: Pair
     guest: bool | None = None
     """Whether the guest was told that the pair is active."""
     host: bool | None = None
     """Whether the host holds it active: tap queue attached, or vrings enabled."""
-    frames: int | None = None
+    frames: Number | None = None
     """Frames that landed on its receiveq."""
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line of a test's timeline."""
 
-    at: float
+    at: Seconds
     """Seconds since the test began, on the host's monotonic clock."""
     source: str
     """Who says so: `guest`, `vmm`, `syscall`, `netlink`, `vhost-user`, `frames`, `test`."""
     text: str
-    pair: int | None = None
+    pair: Pair | None = None
     """The pair this line is about."""
-    frames: int | None = None
+    frames: Number | None = None
     """With `pair`: frames that landed on it since the line before."""
-    pairs: int | None = None
+    pairs: Count | None = None
     """The count of active pairs from here on, as this source says."""
 
 
@@ -125,7 +138,7 @@ class Result(Case, frozen=True, kw_only=True, omit_defaults=True):
     requirements: tuple[str, ...]
     """Ids of conformance/requirements.toml."""
     verdict: Verdict
-    seconds: float
+    seconds: Seconds
     reason: str
     """One line: why it is not a plain pass; empty for one."""
 
@@ -222,8 +235,8 @@ def utc_now() -> str:
 
 
 def to_dict(result: Result) -> dict[str, Any]:
-    """A result as plain dicts, lists and numbers: for xdist's wire."""
-    plain: dict[str, Any] = msgspec.to_builtins(result)
+    """A result as plain dicts, lists and numbers: for xdist's wire. What others wrote in it is made printable."""
+    plain: dict[str, Any] = all_printable(msgspec.to_builtins(result))
     return plain
 
 
@@ -243,10 +256,10 @@ def dumps(run: Run) -> bytes:
 def loads(content: bytes, where: str) -> Run:
     """Read a file's content; `where` names it in errors. Raises BadInput."""
     try:
-        plain = msgspec.json.decode(content)
-    except msgspec.DecodeError as error:
+        plain = all_printable(parse_json(content))
+    except Unreadable as error:
         raise BadInput(
-            f"{where} is not complete JSON ({error}): it was cut short or is no results file; "
+            f"{where} {error}: it was cut short or is no results file; "
             "earlier runs are in the folder runs/ beside it"
         ) from None
     if not isinstance(plain, dict) or "schema" not in plain or "results" not in plain:
@@ -259,30 +272,42 @@ def loads(content: bytes, where: str) -> Run:
             "use the version of the suite that wrote it, or run again"
         )
     try:
-        return msgspec.convert(plain, Run)
+        run = msgspec.convert(plain, Run)
     except msgspec.ValidationError as error:
         raise BadInput(f"{where} is a results file with something wrong in it: {error}") from None
+    for folder in (run.folder, *(result.bundle for result in run.results)):
+        if Path(folder).is_absolute() or ".." in Path(folder).parts:
+            raise BadInput(
+                f"{where} names a folder outside of its own, {folder!r}: nothing is read from there"
+            )
+    return run
 
 
 def load(path: Path) -> Run:
     """Read a results file, or the newest one of a report folder. Raises BadInput."""
     file = path / "results.json" if path.is_dir() else path
     try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise BadInput(
-            f"cannot read {file}: {error.strerror}; a run writes it into its --report folder"
-        ) from None
+        content = read_file(file, LIMIT)
+    except Unreadable as error:
+        raise BadInput(f"{file} {error}; a run writes it into its --report folder") from None
     return loads(content, str(file))
 
 
 def bundle_folder(results: Path, run: Run, result: Result) -> Path | None:
-    """Where the failure bundle of `result` lies, or None; `results` is the file that `run` was read from."""
+    """Where the failure bundle of `result` lies, or None; `results` is the file that `run` was read from.
+
+    Raises BadInput for one that lies elsewhere than beside the results.
+    """
     if not result.bundle:
         return None
     for base in _bundle_bases(results, run):
-        if (base / result.bundle).is_dir():
-            return base / result.bundle
+        folder = base / result.bundle
+        if folder.is_dir():
+            if not folder.resolve().is_relative_to(base.resolve()):
+                raise BadInput(
+                    f"the bundle {folder} is a link to {folder.resolve()}: nothing is read from there"
+                )
+            return folder
     return None
 
 

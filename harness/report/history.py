@@ -9,8 +9,9 @@ from pathlib import Path
 
 import msgspec
 
+from harness.bounded import Unreadable, read_file
 from harness.record import schema1
-from harness.record.results import SCHEMA, Result, Run, Verdict
+from harness.record.results import LIMIT, SCHEMA, Result, Run, Verdict
 
 NEWEST = 60
 """How many earlier runs are read."""
@@ -106,8 +107,8 @@ def load_history(folders: Sequence[Path], before: Run) -> History:
     decoder = msgspec.json.Decoder(_Earlier)
     for file in _newest(folders):
         try:
-            earlier = decoder.decode(file.read_bytes())
-        except (OSError, msgspec.DecodeError):
+            earlier = decoder.decode(read_file(file, LIMIT))
+        except (Unreadable, msgspec.DecodeError, UnicodeError, RecursionError):
             unreadable += 1
             continue
         if earlier.schema not in (SCHEMA, schema1.SCHEMA):

