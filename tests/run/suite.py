@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from harness.deadline import PACE
 from harness.run import capability
 from harness.run.capability import Answer, Capabilities
 from harness.vmm.base import Vmm
 from tests.vmm.fakes import make_fake
 
-PATIENCE = 60.0
+PATIENCE = 60.0 * PACE
 """Seconds that a run inside a test may take."""
 
 

@@ -150,6 +150,8 @@ def main(behaviour: str, arguments: list[str]) -> None:
             say("cloud-hypervisor v99.9 " * 1000)
         say(VERSIONS[family])
         return
+    if behaviour == "floods-with-escapes":
+        say("\x1b[2J\x1b]0;title\x07\x9b31m " * 1_000_000)
     if behaviour == "api-healthy":
         say(f"arguments: {json.dumps(arguments)}")
         say(f"environment: {json.dumps(dict(os.environ))}")

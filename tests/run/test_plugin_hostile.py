@@ -1,0 +1,61 @@
+"""The plugin as a whole before VMMs that answer what nobody thought of: each costs one verdict, and no run."""
+
+from __future__ import annotations
+
+import os
+
+from harness.vmm.find import identify
+from tests.run.suite import Suite
+from tests.vmm.fakes import make_fake
+
+TESTS = """
+from harness.vmm.base import VmConfig
+
+def test_first(vmm): pass
+
+def test_vm(testbed):
+    testbed.launch(VmConfig(kernel=None))
+    assert not testbed.vms
+
+def test_last(vmm): pass
+"""
+
+
+ODD = ("api-not-utf-8", "api-deep", "api-has-no-end", "api-rubbish", "floods-with-escapes")
+
+
+def test_whatever_a_vmm_answers_the_others_are_judged(suite: Suite) -> None:
+    builds = {behaviour: make_fake(suite.folder, behaviour) for behaviour in ODD}
+    for behaviour, build in builds.items():
+        suite.know(identify(behaviour, build))
+    suite.write(TESTS)
+    ran = suite.run(builds=[f"{behaviour}={build}" for behaviour, build in builds.items()])
+    assert ran.code == 1, ran.out
+    found = {(each["function"], each["vmm"]): each for each in suite.results["results"]}
+    for behaviour in ODD:
+        assert found["test_first", behaviour]["verdict"] == found["test_last", behaviour]["verdict"] == "pass"
+        assert found["test_vm", behaviour]["verdict"] == "fail"
+        assert "assert not" in found["test_vm", behaviour]["reason"]
+    assert not {"\x1b", "\x07", "\x9b"} & set(ran.out)
+
+
+def test_report_path_that_is_no_utf_8_is_refused_at_the_start(suite: Suite) -> None:
+    suite.write("def test_first(vmm): pass\n")
+    ran = suite.run("--report", os.fsdecode(b"r\xff"))
+    assert ran.code == 4
+    assert "holds a byte that is no UTF-8, and results.json is UTF-8: choose another path" in ran.err
+    assert not (suite.folder / os.fsdecode(b"r\xff")).exists()
+
+
+def test_evidence_that_fails_by_a_fault_of_ours_costs_no_verdict(suite: Suite) -> None:
+    build = make_fake(suite.folder, "api-healthy")
+    suite.know(identify("odd", build))
+    suite.write(
+        "from harness.evidence import judge\n"
+        "def broken(*_, **__): raise ZeroDivisionError('a fault')\n"
+        "judge.remains = judge.merged = judge._witnesses = broken\n" + TESTS
+    )
+    ran = suite.run(builds=[f"odd={build}"])
+    assert ran.code == 1, ran.out
+    assert suite.verdicts == {"test_first": "pass", "test_vm": "fail", "test_last": "pass"}
+    assert "there is no failure bundle (ZeroDivisionError: a fault): this is a fault of the suite" in ran.out
