@@ -16,6 +16,7 @@ COMMANDS = {
     "gate": ("harness.gate.command", "compare a run with what is expected, or two builds"),
     "bisect": ("harness.bisect.command", "find the commit that broke, or mended, a test"),
     "repro": ("harness.repro.command", "show cloud-hypervisor issue 8306 or 8307 on a VMM"),
+    "shell": ("harness.shell.__main__", "a Python prompt with a live NIC"),
     "report": ("harness.report.html", "make the HTML report of a run"),
     "merge": ("harness.gate.merge", "put the shards of a run together"),
     "mutants": ("harness.mutants.__main__", "prove that the tests can fail"),

@@ -45,6 +45,8 @@ class Finding:
     rerun: str = ""
     origin: Function | None = None
     """The function of which the test is a variant."""
+    rows: tuple[str, ...] = ()
+    """Requirements that were judged before, where the finding is about them."""
 
 
 def exit_code(findings: Iterable[Finding], *, changed_matters: bool) -> int:
@@ -88,7 +90,7 @@ def _one_vmm(run: Run, vmm: VmmInfo, baselines: dict[Path, Baseline], part: bool
         judged = {i for result in results if result.verdict in JUDGED for i in result.requirements}
         if lost := [row for row in baseline.requirements if row not in judged]:
             text = f"{len(lost)} requirements were judged before: {', '.join(lost)}"
-            yield Finding(Kind.LOST, vmm.name, "", text)
+            yield Finding(Kind.LOST, vmm.name, "", text, rows=tuple(lost))
 
 
 def judge(result: Result, expected: Expectation | None) -> Finding | None:

@@ -12,6 +12,8 @@ from harness.errors import BadInput, HarnessError
 from harness.expected.accept import accept, accept_races, needs_reason
 from harness.expected.baseline import FOLDER, load_baselines, masked
 from harness.expected.compare import Finding, Kind, against_baselines, builds, exit_code
+from harness.expected.host_skips import accept as accept_skips
+from harness.expected.host_skips import accepted, default_file, excused
 from harness.gate.suite import RELEASE, run_suite
 from harness.program import Parser
 from harness.record.results import Function, Run, load
@@ -22,6 +24,8 @@ examples:
   %(prog)s --base old=./ch-old --head new=./ch-new    run the suite on two builds, compare them
   %(prog)s --base old=a/results.json --head new=b/    compare two builds of runs made before
   %(prog)s report/ --base old --head new              compare two builds of one run
+  %(prog)s --base old=./ch-old --head new=./ch-new --lab never -k tap    with the suite's own options
+  %(prog)s report/ --accept-skips                     this host cannot run more: that is no fault from now on
   %(prog)s report/ --accept --reason "..."            from now on, expect what this run shows
 
 exit status: 0 as expected; 1 a regression; 2 could not judge. What was not run is never taken for good.
@@ -51,6 +55,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--report", type=Path, default=Path("report"), help="where a run made here reports to"
     )
+    parser.add_argument(
+        "--host-skips",
+        type=Path,
+        default=default_file(),
+        metavar="FILE",
+        help="skips that are accepted on this host, for a host that cannot run everything (%(default)s)",
+    )
+    parser.add_argument(
+        "--accept-skips",
+        action="store_true",
+        help="write what the run skipped into that file: accept it here",
+    )
     parser.add_argument("--accept", action="store_true", help="write what the run shows into the baselines")
     parser.add_argument("--reason", default="", help="why what is accepted is to be expected")
     parser.add_argument("--link", default="", help="an issue or measured evidence for what is accepted")
@@ -60,19 +76,27 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line asks for. Returns the exit status."""
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options, of_the_suite = parser.parse_known_args(arguments)
     if bool(options.base) != bool(options.head):
         parser.error("--base and --head go together")
     if not options.base and not options.results:
         parser.error("give a results file, or --base and --head")
     if options.accept and options.base:
         parser.error("--accept takes runs, not a comparison")
+    runs_the_suite = options.base and "=" in options.base
+    if of_the_suite and not runs_the_suite:
+        parser.error(
+            f"unrecognized arguments: {' '.join(of_the_suite)} (only a run made here has the suite's options)"
+        )
+    if options.accept_skips and (options.base or options.accept or len(options.results) != 1):
+        parser.error("--accept-skips takes one run")
     if len(options.results) > 1 and not options.accept:
         parser.error("several runs are taken by --accept only")
     try:
         if options.base:
-            base, head = _sides(options)
-            findings = builds(base, head, baselines=load_baselines(options.baselines))
+            base, head = _sides(options, of_the_suite)
+            part = bool(of_the_suite)
+            findings = builds(base, head, baselines=load_baselines(options.baselines), part=part)
             code = exit_code(findings, changed_matters=False)
             sides = f"{head[1]} against {base[1]}"
         else:
@@ -80,7 +104,10 @@ def main(arguments: Sequence[str]) -> int:
             if options.accept:
                 return _accept(runs, options)
             (run,) = runs
+            if options.accept_skips:
+                return _accept_skips(run, options.host_skips)
             findings = against_baselines(run, baselines)
+            findings = excused(run, findings, accepted(options.host_skips), options.host_skips)
             code = exit_code(findings, changed_matters=True)
             sides = f"{', '.join(run.names()) or 'nothing'} against {options.baselines}"
     except HarnessError as error:
@@ -91,22 +118,26 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def shown(findings: Sequence[Finding], sides: str, code: int) -> str:
-    """The findings as text: one line for all variants of a test that show the same, worst first."""
-    lines = []
+    """The verdict, then the findings, worst first, and the verdict again.
+
+    One line stands for all variants of a test that show the same, and for all that was not judged for one reason.
+    """
+    answer = {0: "as expected", 1: "REGRESSION", 2: "COULD NOT JUDGE"}[code]
+    lines = [f"gate: {answer}: {sides}"]
     for kind in Kind:
         groups: dict[tuple[str, Function | None, str], list[Finding]] = defaultdict(list)
         for finding in findings:
             if finding.kind is kind:
-                groups[finding.vmm, finding.origin, masked(finding.text)].append(finding)
+                origin = None if kind is Kind.LOST else finding.origin
+                groups[finding.vmm, origin, masked(finding.text)].append(finding)
         for (vmm, origin, _), same in groups.items():
             first = same[0]
-            name = first.test if len(same) == 1 else f"{origin or ''} ({len(same)})"
+            name = first.test if len(same) == 1 else f"{origin or 'tests'} ({len(same)})"
             head = " ".join(part for part in (kind.value.upper(), vmm, name) if part)
             lines.append(f"{head}: {first.text}")
             if first.rerun and kind in (Kind.NEW_FAILURE, Kind.CHANGED):
                 lines.append(f"    {first.rerun}")
     counts = [f"{n} {kind.value}" for kind in Kind if (n := sum(f.kind is kind for f in findings))]
-    answer = {0: "as expected", 1: "REGRESSION", 2: "COULD NOT JUDGE"}[code]
     lines.append(f"gate: {answer}: {sides}" + (f" ({', '.join(counts)})" if counts else ""))
     return "\n".join(lines) + "\n"
 
@@ -130,7 +161,17 @@ def _accept(runs: Sequence[Run], options: argparse.Namespace) -> int:
     return 0
 
 
-def _sides(options: argparse.Namespace) -> tuple[tuple[Run, str], tuple[Run, str]]:
+def _accept_skips(run: Run, file: Path) -> int:
+    new = accept_skips(run, file)
+    for reason in new:
+        print(f"accepted on this host: {reason}")
+    print(f"gate: wrote {file}" if new else "gate: nothing to accept: no skip is new to this host")
+    return 0
+
+
+def _sides(
+    options: argparse.Namespace, of_the_suite: Sequence[str]
+) -> tuple[tuple[Run, str], tuple[Run, str]]:
     """The two builds, each a run and a name in it; runs the suite where paths are VMMs."""
     sides = [text.partition("=") for text in (options.base, options.head)]
     paths = [path for _, equals, path in sides if equals]
@@ -147,7 +188,7 @@ def _sides(options: argparse.Namespace) -> tuple[tuple[Run, str], tuple[Run, str
         if not Path(path).exists() and not path.startswith(RELEASE):
             raise BadInput(f"there is no {path}: it should be a VMM, a results.json, or a folder with one")
     if not any(_is_results(path) for path in paths):
-        run = run_suite([f"{name}={path}" for name, _, path in sides], options.report)
+        run = run_suite([f"{name}={path}" for name, _, path in sides], options.report, of_the_suite)
         return _named(run, sides[0][0]), _named(run, sides[1][0])
     if not all(_is_results(path) for path in paths):
         raise BadInput("one of --base and --head is a VMM and the other a results file: give two of a kind")

@@ -16,6 +16,7 @@ from harness.guest.probe.driver import ProbeDriver
 from harness.host import namespace
 from harness.host.flows import flows
 from harness.host.real_backends.find import given_programs, lacking
+from harness.program import Parser
 from harness.record.table import pairs_table
 from harness.scratch import Scratch
 from harness.testbed.backends import BACKENDS
@@ -38,11 +39,10 @@ Leaving it (Ctrl-D) removes everything.
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ci/shell",
+    parser = Parser(
+        "shell",
         description="Launch a VM with a multiqueue NIC, start its driver, and give a Python prompt with it.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--vmm", default="qemu-system-x86_64", metavar="PATH", help="as for ci/conformance (default: QEMU)"

@@ -192,7 +192,7 @@ def test_two_vmms_are_run_and_compared(
     monkeypatch.setattr(subprocess, "run", suite)
     assert gate.main(binaries) == 1
     assert suite.command[-4:] == ["--vmm", f"old={tmp_path / 'old'}", "--vmm", f"new={tmp_path / 'new'}"]
-    assert "1 test fails" in (tmp_path / "report/report.html").read_text()
+    assert "1 cause of failures</h2>" in (tmp_path / "report/report.html").read_text()
 
 
 @pytest.mark.parametrize(
