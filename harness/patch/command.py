@@ -20,7 +20,7 @@ from harness.gate.suite import run_suite, write_report
 from harness.patch.progress import Progress
 from harness.patch.sides import Commits, Side, given
 from harness.patch.summary import Verdict, summary
-from harness.program import Parser
+from harness.program import Parser, called
 from harness.record.results import Run
 from harness.register.register import load_register
 from harness.report.history import load_history
@@ -43,7 +43,7 @@ examples:
 
 It says on standard error what it does, prints a summary for the pull request, and leaves in the report folder
 {SUMMARY}, {GATE}, {JUNIT}, results.json, report.html and the logs of the builds. Commits are built in a worktree
-of their own, and binaries kept, as by ci/bisect: by commit and build command.
+of their own, and binaries kept, as by {called("bisect")}: by commit and build command.
 
 exit status: 0 as expected; 1 a regression; 2 could not judge. What was not run is never taken for good; what you
 left out yourself, after --, is noted.

@@ -45,14 +45,14 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
     )
     parser.add_argument(
-        "--vmm", default="qemu-system-x86_64", metavar="PATH", help="as for ci/conformance (default: QEMU)"
+        "--vmm", default="qemu-system-x86_64", metavar="PATH", help="as for the suite (default: QEMU)"
     )
     parser.add_argument("--pairs", type=int, default=4, metavar="N", help="configured pairs (default: 4)")
     parser.add_argument(
         "--backend", choices=tuple(BACKENDS), default="tap", help="network backend (default: tap)"
     )
     parser.add_argument(
-        "--backend-binary", action="append", default=[], metavar="NAME=PATH", help="as for ci/conformance"
+        "--backend-binary", action="append", default=[], metavar="NAME=PATH", help="as for the suite"
     )
     parser.add_argument("--linux", action="store_true", help="a Linux guest instead of the probe guest")
     return parser

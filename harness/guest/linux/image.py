@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from harness.bounded import MIB, Unreadable, parse_json, read_file
@@ -67,7 +67,8 @@ def _resolved(recipe: Recipe) -> _Resolved:
         answer = {"kernel": [vars(p) for p in kernel], "others": [vars(p) for p in others]}
         target.write_text(json.dumps(answer, indent=1))
 
-    state = recipe.digest_input + packages.lists_state()
+    shape = " ".join(field.name for field in fields(Package))  # an earlier version of us may have asked too
+    state = shape.encode() + recipe.digest_input + packages.lists_state()
     file = cached("linux-packages.json", state, ask_apt)
     try:
         listed = parse_json(read_file(file, MIB))

@@ -1,5 +1,6 @@
 import os
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,19 @@ def test_the_recipe_that_ships_is_well_formed() -> None:
     assert {"virtio_pci", "virtio_net"} <= set(shipped.boot_modules)
     for script in shipped.scripts.values():
         subprocess.run(["sh", "-n"], input=script, check=True, timeout=10)
+
+
+def test_answers_that_an_earlier_version_cached_are_asked_for_anew(
+    small_recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @dataclass(frozen=True)
+    class Earlier:
+        name: str
+        file_name: str
+        sha256: str
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(image, "Package", Earlier)
+        earlier.setattr(packages, "resolve", lambda names: [Earlier(name, "f", "s") for name in names])
+        image._resolved(recipe.load(small_recipe))
+    assert image._resolved(recipe.load(small_recipe)).kernel == [KERNEL]
