@@ -57,7 +57,7 @@ class Cause:
     key: Key
     results: tuple[Result, ...]
     requirement: str
-    """The row of the register that most of them prove; empty if they name none."""
+    """The row of the register that most of them prove, rather one that asks for something; empty if they name none."""
 
     @property
     def clearest(self) -> Result:
@@ -230,7 +230,12 @@ def _clarity(result: Result) -> tuple[object, ...]:
 
 def _requirement(results: Sequence[Result], register: Register) -> str:
     numbers = Counter(row for result in results for row in result.requirements)
-    return min(numbers, key=lambda row: (-numbers[row], _rank(row, register), row), default="")
+    return min(numbers, key=lambda row: (asks_nothing(row, register), -numbers[row], row), default="")
+
+
+def asks_nothing(row: str, register: Register) -> bool:
+    """Whether a row only describes, so that another one says better what a test asks for."""
+    return row not in register.rows or register.rows[row].force is Force.DESCRIPTIVE
 
 
 def _rank(row: str, register: Register) -> int:

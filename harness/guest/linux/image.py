@@ -76,7 +76,7 @@ def _resolved(recipe: Recipe) -> _Resolved:
             **{part: [Package(**entry) for entry in entries] for part, entries in listed.items()}
         )
     except (Unreadable, TypeError, AttributeError) as error:
-        raise BadInput(f"{file} is damaged ({error}); delete it, and it is made anew") from None
+        raise Unavailable(f"{file} is damaged ({error}); delete it, and it is made anew") from None
 
 
 def _kernel_tree(recipe: Recipe) -> Path:
