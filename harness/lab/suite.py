@@ -20,6 +20,7 @@ from harness.evidence.collect import ATTRIBUTE
 from harness.host.real_backends.find import given_programs
 from harness.lab.client import Connection, Lab, LabGone
 from harness.lab.machine import cpus
+from harness.lab.reports import unpacked
 from harness.lab.slots import slot
 from harness.lab.state import sources
 from harness.lab.wire import Frame, Kind, Status
@@ -175,8 +176,7 @@ class LabSuite:
         self._connection.send(Kind.INPUT, msgspec.json.encode(words) + b"\n")
 
     def _report(self, data: dict[str, Any]) -> pytest.TestReport:
-        hook = self._config.hook
-        report: pytest.TestReport = hook.pytest_report_from_serializable(config=self._config, data=data)
+        report = unpacked(self._config, data)
         if (plain := getattr(report, ATTRIBUTE, None)) is not None:
             plain["lab"] = self._machine
         return report

@@ -16,6 +16,7 @@ from typing import TextIO
 import msgspec
 import pytest
 
+from harness.lab.reports import packed
 from harness.lab.wire import RECORDS
 
 
@@ -61,8 +62,7 @@ class Worker:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Send the report of a phase."""
-        config = self._config
-        self._say(report=config.hook.pytest_report_to_serializable(config=config, report=report))
+        self._say(report=packed(self._config, report))
 
     def _say(self, **words: object) -> None:
         self._answers.write(msgspec.json.encode(words).decode() + "\n")
