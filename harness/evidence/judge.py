@@ -84,6 +84,20 @@ class Judge:
         self._evidence = evidence
         self._full = full
 
+    def unfinished(self, item: pytest.Item, case: Case) -> Result:
+        """The record of a test that came to no end: an error, its reason to be filled in."""
+        return Result(
+            **msgspec.structs.asdict(case),
+            version=self._rerun.build(case.vmm).version,
+            requirements=requirements_of(item),
+            issues=issues_of(item),
+            verdict=Verdict.ERROR,
+            seconds=0.0,
+            reason="",
+            rerun=self._rerun.line(item.nodeid, case),
+            seed=self._rerun.seed,
+        )
+
     def judge(
         self,
         item: pytest.Item,

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from harness.errors import GuestError
+from harness.errors import Unavailable
 
 _HEADER = struct.Struct("!IBI")
 RECORDS = 3
@@ -112,11 +112,11 @@ class Frame:
         return _HEADER.pack(self.run, self.kind, len(self.payload)) + self.payload
 
     def holds(self, kind: type[T]) -> T:
-        """The payload of a frame that is not bytes. Raises GuestError if it is something else."""
+        """The payload of a frame that is not bytes. Raises Unavailable if it is something else."""
         try:
             return msgspec.json.decode(self.payload, type=kind)
         except msgspec.MsgspecError as error:
-            raise GuestError(f"the lab sent a {self.kind.name} that makes no sense: {error}") from None
+            raise Unavailable(f"the lab sent a {self.kind.name} that makes no sense: {error}") from None
 
 
 def frame(run: int, kind: Kind, content: object) -> Frame:
@@ -131,12 +131,12 @@ class Decoder:
         self._pending = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """The frames that are complete with these bytes. Raises GuestError if the stream holds no frames."""
+        """The frames that are complete with these bytes. Raises Unavailable if the stream holds no frames."""
         self._pending += data
         while len(self._pending) >= _HEADER.size:
             run, kind, length = _HEADER.unpack_from(self._pending)
             if length > LARGEST or kind not in _KINDS:
-                raise GuestError(f"the lab's stream is out of step: {bytes(self._pending[:16]).hex(' ')}")
+                raise Unavailable(f"the lab's stream is out of step: {bytes(self._pending[:16]).hex(' ')}")
             end = _HEADER.size + length
             if len(self._pending) < end:
                 return

@@ -36,6 +36,7 @@ from harness.run.needs import reason_to_skip
 from harness.run.screen import Screen
 from harness.run.session import SESSION, Session, prepare
 from harness.run.shard import deal, parse_shard
+from harness.run.workers import Announcing, Watching
 from harness.scratch import Scratch
 from harness.testbed.linux_machines import LinuxMachines
 from harness.testbed.surroundings import Surroundings
@@ -148,7 +149,18 @@ def pytest_configure(config: pytest.Config) -> None:
             options.words_of_the_test(config.option),
         )
         full = config.option.bundle == "full"
-        config.stash[_judge] = Judge(rerun, session.evidence, full=full)
+        config.stash[_judge] = judge = Judge(rerun, session.evidence, full=full)
+        if session.evidence is not None and _xdist_worker(config):
+            worker = config.workerinput["workerid"]  # type: ignore[attr-defined]
+            config.pluginmanager.register(Announcing(session.evidence, worker, scratch.path, judge))
+        elif (
+            session.evidence is not None
+            and not _is_worker(config)
+            and getattr(config.option, "dist", "no") != "no"
+        ):
+            watching = Watching(session.evidence)
+            config.pluginmanager.register(watching)
+            config.add_cleanup(watching.close)
         if (image := session.linux) is not None:
             config.stash[_linux] = LinuxMachines(image, scratch.folder)
             config.add_cleanup(config.stash[_linux].close)

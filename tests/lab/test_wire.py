@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.errors import GuestError
+from harness.errors import Unavailable
 from harness.lab.wire import LARGEST, Decoder, Facts, Frame, Kind, frame
 
 SENT = [
@@ -25,7 +25,7 @@ def test_frames_come_out_however_the_stream_is_cut(size: int) -> None:
 
 @pytest.mark.parametrize("header", [b"\0\0\0\1\xee\0\0\0\0", b"\0\0\0\1\3" + (LARGEST + 1).to_bytes(4)])
 def test_stream_that_holds_no_frames_is_given_up(header: bytes) -> None:
-    with pytest.raises(GuestError, match="out of step"):
+    with pytest.raises(Unavailable, match="out of step"):
         list(Decoder().feed(header))
 
 
@@ -36,5 +36,5 @@ def test_frame_holds_what_was_put_in() -> None:
 
 
 def test_frame_that_holds_something_else_is_told() -> None:
-    with pytest.raises(GuestError, match="the lab sent a READY that makes no sense"):
+    with pytest.raises(Unavailable, match="the lab sent a READY that makes no sense"):
         Frame(0, Kind.READY, b"[]").holds(Facts)

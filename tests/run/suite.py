@@ -19,7 +19,7 @@ from harness.run.capability import Answer, Capabilities
 from harness.vmm.base import Vmm
 from tests.vmm.fakes import make_fake
 
-PATIENCE = 60.0 * PACE
+PATIENCE = 240.0 * PACE
 """Seconds that a run inside a test may take."""
 
 
