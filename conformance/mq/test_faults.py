@@ -11,6 +11,7 @@ import pytest
 
 from harness.guest.answer import Ack
 from harness.guest.probe.net import VirtioNet, pairs_set
+from harness.host.flows import flows
 from harness.host.syscalls import ATTACH, DETACH, Condition, Supervisor, delay, fail
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
@@ -70,6 +71,21 @@ def test_failed_change_leaves_what_the_driver_believes(
     with supervisor.inject(fail(errno.EINVAL, change.calls, nth)):
         assert not nic.set_pairs(change.after)
     assert nic.host().pairs == set(range(change.before))
+
+
+@every_position
+@every_change
+@requirement("NET-MQ-29")
+def test_failed_change_that_is_asked_for_again(
+    nic: Nic, supervisor: Supervisor, change: Change, nth: int
+) -> None:
+    """The same count again fails while the host fails, and then is in force: frames land on its pairs alone."""
+    assert nic.set_pairs(change.before)
+    with supervisor.inject(fail(errno.EINVAL, change.calls)):
+        for _ in range(nth):
+            assert not nic.set_pairs(change.after)
+    assert nic.set_pairs(change.after)
+    assert nic.receive(flows(64)).pairs == nic.host().pairs == set(range(change.after))
 
 
 def require_a_call(supervisor: Supervisor) -> None:

@@ -48,6 +48,44 @@ def test_refusal_leaves_what_the_driver_believes(
     assert end.enabled_rings() == {0, 1}
 
 
+CHANGES = [(before, after) for before, after in ((1, 4), (2, 3), (4, 2), (4, 1), (3, 2))]
+every_change = pytest.mark.parametrize(
+    ("before", "after"), CHANGES, ids=[f"{before}-to-{after}" for before, after in CHANGES]
+)
+
+
+@every_change
+@pytest.mark.parametrize("ring", range(8))
+@requirement("VU-16", "NET-MQ-13", "NET-MQ-28")
+def test_every_refusal_is_told(
+    nic: Nic, end: Backend, acknowledged: None, before: int, after: int, ring: int
+) -> None:
+    """Whichever ring is refused, growing or shrinking: ERR if it was, the rings from before; then the same works."""
+    assert nic.set_pairs(before)
+    refusal = Refuse(Kind.SET_VRING_ENABLE, ring)
+    end.arm(refusal)
+    told = bool(nic.set_pairs(after))
+    assert told is not bool(refusal.struck)
+    assert end.enabled_rings() == set(range(2 * (after if told else before)))
+    end.disarm(refusal)
+    assert nic.set_pairs(after)
+    assert end.enabled_rings() == set(range(2 * after))
+
+
+@every_ring
+@requirement("VU-16", "NET-MQ-28")
+def test_refused_count_that_is_asked_for_again(nic: Nic, end: Backend, acknowledged: None, ring: int) -> None:
+    """Refused again while the back end refuses, as the first time; then it is in force."""
+    refusal = Refuse(Kind.SET_VRING_ENABLE, ring)
+    end.arm(refusal)
+    for heard in (1, 2):
+        assert not nic.set_pairs(4)
+        assert refusal.struck >= heard
+    end.disarm(refusal)
+    assert nic.set_pairs(4)
+    assert nic.receive(flows(64)).pairs == nic.host().pairs == {0, 1, 2, 3}
+
+
 @requirement("VU-16")
 def test_silent_back_end_leaves_the_api_alive(
     nic: Nic, port: VhostUser, end: Backend, acknowledged: None

@@ -1,0 +1,120 @@
+"""The back end is away, and meanwhile life goes on: whenever it comes back, the NIC is whole within seconds.
+
+A back end is a program of its own: it is updated, crashes, is started late. No text says what a front end does until
+it is back; a VMM that ends, or a NIC that stays deaf, takes the guest's network away for good.
+"""
+
+import time
+from collections.abc import Callable
+from random import Random
+
+import pytest
+
+from harness.deadline import Deadline
+from harness.guest.status import Status
+from harness.host.flows import flows
+from harness.host.vhost_user.offer import Offer
+from harness.host.vhost_user_backend import VhostUser
+from harness.lifecycle import check
+from harness.register.mark import requirement
+from harness.testbed.nic import ProbeNic
+from harness.testbed.testbed import NicPlan, Testbed
+
+pytestmark = pytest.mark.backends("vhost-user")
+
+PAIRS = 4
+NOISE = [bytes(64)] * 16
+MINUTE = 63.0
+"""Real seconds: more than the 60 after which cloud-hypervisor gives a back end up (8764)."""
+
+
+def pause_and_resume(nic: ProbeNic) -> None:
+    """The VM is paused and resumed."""
+    nic.vm.pause()
+    nic.vm.resume()
+
+
+def transmit(nic: ProbeNic) -> None:
+    """The guest sends on every pair."""
+    for pair in range(PAIRS):
+        nic.driver.net.send(pair, NOISE, within=0.1)
+
+
+MEANWHILE: dict[str, Callable[[ProbeNic], object]] = {
+    "nothing": lambda nic: None,
+    "fewer-pairs": lambda nic: nic.set_pairs(1),
+    "more-pairs": lambda nic: nic.set_pairs(PAIRS),
+    "a-refused-count": lambda nic: nic.set_pairs(PAIRS + 1),
+    "transmission": transmit,
+    "pause-and-resume": pause_and_resume,
+    "reset": lambda nic: nic.driver.net.reset(),
+    "reset-and-start": lambda nic: nic.driver.net.start(),
+}
+
+
+def check_comes_back(nic: ProbeNic, port: VhostUser) -> None:
+    """What the driver believes is in force, then every count; a device may ask for a reset first."""
+    if nic.driver.net.device.status & Status.NEEDS_RESET or nic.driver.net.active_pairs is None:
+        nic.reset()
+    port.await_set_up(1)
+    check(nic, len(nic.driver.believed_pairs))
+    for pairs in (2, PAIRS):
+        assert nic.set_pairs(pairs)
+        check(nic, pairs)
+    assert nic.transmit(PAIRS - 1, flows(16)).exactly_once
+
+
+@pytest.mark.parametrize("meanwhile", MEANWHILE.values(), ids=MEANWHILE)
+@requirement("VU-23", "VU-11")
+def test_whole_after_an_absence(
+    nic: ProbeNic, port: VhostUser, meanwhile: Callable[[ProbeNic], object]
+) -> None:
+    """More than once: whatever the guest or the operator did meanwhile, it is whole once the back end is back."""
+    for _ in range(2):
+        assert nic.set_pairs(3)
+        port.stop()
+        meanwhile(nic)
+        assert nic.vm.state() == "running"
+        port.start()
+        check_comes_back(nic, port)
+
+
+@requirement("VU-23")
+def test_first_start_while_the_back_end_is_away(nic_cold: ProbeNic, port: VhostUser) -> None:
+    """The driver starts while nobody is there to be told; it may have to start again."""
+    port.stop()
+    nic_cold.driver.net.start()
+    assert nic_cold.vm.state() == "running"
+    port.start()
+    check_comes_back(nic_cold, port)
+
+
+@pytest.mark.slow
+@requirement("VU-23")
+def test_whole_after_more_than_a_minute(nic: ProbeNic, port: VhostUser, rng: Random) -> None:
+    """For longer than any VMM tries, with the guest asking for counts all the while."""
+    assert nic.set_pairs(3)
+    port.stop()
+    gone = time.monotonic()
+    while time.monotonic() - gone < MINUTE:
+        nic.set_pairs(rng.randint(1, PAIRS))
+        assert nic.vm.state() == "running"
+        Deadline(1.0).pause(1.0)
+    port.start()
+    check_comes_back(nic, port)
+
+
+@pytest.mark.parametrize("pairs", [1, PAIRS])
+@requirement("VU-24", "VU-20")
+def test_buffers_from_before_a_reconnect_are_used(testbed: Testbed, pairs: int) -> None:
+    """A back end that goes on where SET_VRING_BASE says comes back, twice: no frame of the guest's rings is lost."""
+    (nic,) = testbed.probe_nics([NicPlan(PAIRS)], lambda pairs: testbed.vhost_user(pairs, Offer(pairs)))
+    nic.start()
+    assert nic.set_pairs(pairs)
+    for _ in range(2):
+        nic.receive(flows(64))
+        nic.backend.restart()
+        nic.backend.await_set_up(pairs)
+        check(nic, pairs)
+        for pair in range(pairs):
+            assert nic.transmit(pair, flows(16)).exactly_once
