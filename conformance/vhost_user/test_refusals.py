@@ -56,7 +56,7 @@ every_change = pytest.mark.parametrize(
 
 @every_change
 @pytest.mark.parametrize("ring", range(8))
-@requirement("VU-16", "NET-MQ-13", "NET-MQ-28")
+@requirement("VU-16", "NET-MQ-13", "NET-MQ-29")
 def test_every_refusal_is_told(
     nic: Nic, end: Backend, acknowledged: None, before: int, after: int, ring: int
 ) -> None:
@@ -73,7 +73,7 @@ def test_every_refusal_is_told(
 
 
 @every_ring
-@requirement("VU-16", "NET-MQ-28")
+@requirement("VU-16", "NET-MQ-29")
 def test_refused_count_that_is_asked_for_again(nic: Nic, end: Backend, acknowledged: None, ring: int) -> None:
     """Refused again while the back end refuses, as the first time; then it is in force."""
     refusal = Refuse(Kind.SET_VRING_ENABLE, ring)
