@@ -41,6 +41,18 @@ def test_commands_of_one_kick_are_done_in_order(nic: Nic, net: VirtioNet) -> Non
     check(nic, 3)
 
 
+@requirement("NET-MQ-19", "NET-MQ-13")
+def test_refused_command_in_the_middle_of_a_kick(nic: Nic, net: VirtioNet) -> None:
+    """Commands behind it are carried out all the same: each has its own answer, and the last accepted one stands."""
+    for pairs in (2, 99, 3, 0):
+        net.post_control(pairs_set(pairs))
+    assert [bool(answer) for answer in net.kick_control(4)] == [True, False, True, False]
+    assert nic.host().pairs == {0, 1, 2}
+    landed = nic.receive(flows(64))
+    assert landed.exactly_once, landed
+    assert landed.pairs == {0, 1, 2}, landed
+
+
 @requirement("NET-MQ-09")
 def test_the_same_count_again_changes_nothing(nic: Nic) -> None:
     """The count in force is acknowledged, and no queue is touched for it."""

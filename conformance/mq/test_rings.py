@@ -56,29 +56,63 @@ def test_no_buffer_is_used_twice_or_kept(nic: Nic, net: VirtioNet, rng: Random) 
         assert all(queue.outstanding == queue.size for _, queue in net.receive_queues())
 
 
-@pytest.mark.parametrize("pairs", [2, 4])
+SMALL = 64
+GROWTHS = [(1, 2), (1, 4), (2, 3), (2, 4), (3, 4)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), GROWTHS, ids=[f"{before}-to-{after}" for before, after in GROWTHS]
+)
 @pytest.mark.backends("tap")
 @requirement("NET-MQ-26")
-def test_waiting_frames_outlast_a_growth(nic: Nic, net: VirtioNet, pairs: int) -> None:
-    """More frames than pair 0 has buffers, and more pairs before any is taken off: all arrive, on pair 0."""
-    more = 64 + dict(net.receive_queues())[0].size
+def test_waiting_frames_outlast_a_growth(nic: Nic, net: VirtioNet, before: int, after: int) -> None:
+    """More frames than active pairs have buffers, then more pairs, then they are taken off: all are where they were."""
+    net.start(ring=SMALL)
+    assert nic.set_pairs(before)
     answers: list[Answer] = []
-    landed = nic.receive(flows(more), meanwhile=lambda: answers.append(nic.set_pairs(pairs)))
+    landed = nic.receive(flows(SMALL * (before + 1)), meanwhile=lambda: answers.append(nic.set_pairs(after)))
     assert [answer.ack for answer in answers] == [Ack.OK]
-    assert landed.by_pair == {0: more}, landed
+    assert landed.exactly_once, landed
+    assert landed.pairs == set(range(before)), landed
 
 
 @requirement("NET-RST-03")
 def test_no_buffer_is_used_before_driver_ok(nic_cold: Nic, net: VirtioNet) -> None:
-    """Frames that come while the driver sets up touch no ring; from DRIVER_OK on they arrive, on pair 0."""
-    net.prepare(MULTIQUEUE)
-    nic_cold.send(flows(64))
-    assert not any(used_indices(net).values())
-    net.set_driver_ok()
-    nic_cold.send(flows(64))
-    landed = nic_cold.receive(flows(64))
-    assert landed.pairs == {0}, landed
-    assert landed.lost == 0, landed
+    """Frames that come while the driver sets up touch no ring; from DRIVER_OK on they come on the first pair alone."""
+    for _ in range(5):
+        net.prepare(MULTIQUEUE)
+        nic_cold.send(flows(64))
+        assert not any(used_indices(net).values())
+        net.set_driver_ok()
+        nic_cold.send(flows(64))
+        landed = nic_cold.receive(flows(64))
+        assert landed.pairs == {0}, landed
+        assert landed.lost == 0, landed
+        assert not any(index for pair, index in used_indices(net).items() if pair)
+
+
+@requirement("NET-RING-04", "NET-MQ-08")
+def test_ring_filled_while_its_pair_is_inactive(nic_cold: Nic, net: VirtioNet) -> None:
+    """Empty at DRIVER_OK, filled before the count grows: its buffers are there for the frames that come then."""
+    net.start(empty=range(1, 4))
+    check_frames(nic_cold, 1)
+    net.fill(1, 2, 3)
+    assert not any(index for pair, index in used_indices(net).items() if pair)
+    assert nic_cold.set_pairs(4)
+    check_frames(nic_cold, 4)
+
+
+@requirement("NET-RING-04")
+def test_ring_filled_after_its_pair_is_active(nic_cold: Nic, net: VirtioNet) -> None:
+    """Empty when the count grows, filled then, as Linux does: from then on frames arrive, and after a shrink again."""
+    net.start(empty=range(1, 4))
+    assert nic_cold.set_pairs(4)
+    net.fill(1, 2, 3)
+    check_frames(nic_cold, 4)
+    assert nic_cold.set_pairs(1)
+    check_frames(nic_cold, 1)
+    assert nic_cold.set_pairs(4)
+    check_frames(nic_cold, 4)
 
 
 @pytest.mark.parametrize("pairs", [1, 2, 3])

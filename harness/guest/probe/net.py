@@ -20,7 +20,7 @@ from harness.guest.probe.bus import Bus
 from harness.guest.probe.device import Common, VirtioDevice
 from harness.guest.probe.features import MULTIQUEUE, Feature
 from harness.guest.probe.pci import Function
-from harness.guest.probe.virtqueue import Arena, Buffer, Position, Used, Virtqueue
+from harness.guest.probe.virtqueue import DESCRIPTOR_BYTES, Arena, Buffer, Position, Used, Virtqueue
 from harness.guest.status import Status
 from harness.mac import mac_bytes
 
@@ -30,6 +30,8 @@ BUFFER = 2048
 PAGE = 4096
 RING = 256
 CONFIG_MAC, CONFIG_MAX_PAIRS = 0, 8
+RETURN_PATIENCE = 2.0
+"""Seconds in which a device uses the buffers that it was given, or frames that came."""
 _LOOK_AGAIN = 0.000_05
 """Seconds between two looks for buffers that the device still holds."""
 CONTROL_PATIENCE = 5.0
@@ -134,6 +136,7 @@ class VirtioNet:
         self.active_pairs: int | None = None
         """What the device agreed to last: 1 from DRIVER_OK on, then the number in each acknowledged VQ_PAIRS_SET."""
         self._receiveqs: dict[int, Virtqueue] = {}
+        self._buffer = BUFFER
         self._asked: dict[int, int] = {}  # the pairs in each VQ_PAIRS_SET under way, by its head descriptor
         self._under_way: dict[int, str] = {}  # every command under way, in words, by its head descriptor
         self._posted: list[str] = []
@@ -194,10 +197,20 @@ class VirtioNet:
         pairs: int | None = None,
         queues: Collection[int] | None = None,
         ring: int = RING,
+        buffer: int = BUFFER,
+        empty: Collection[int] = (),
         extra_queues: Sequence[int] = (),
     ) -> Status:
         """`prepare`, and `set_driver_ok` if the device took the features; the status then. Sends no VQ_PAIRS_SET."""
-        status = self.prepare(features, pairs=pairs, queues=queues, ring=ring, extra_queues=extra_queues)
+        status = self.prepare(
+            features,
+            pairs=pairs,
+            queues=queues,
+            ring=ring,
+            buffer=buffer,
+            empty=empty,
+            extra_queues=extra_queues,
+        )
         return self.set_driver_ok() if status & Status.FEATURES_OK else status
 
     def prepare(
@@ -207,14 +220,16 @@ class VirtioNet:
         pairs: int | None = None,
         queues: Collection[int] | None = None,
         ring: int = RING,
+        buffer: int = BUFFER,
+        empty: Collection[int] = (),
         extra_queues: Sequence[int] = (),
     ) -> Status:
         """Reset, negotiate exactly `features`, set up queues; everything but DRIVER_OK. The status then.
 
         `pairs` pairs are set up (None: as many as the device has under these features) and the control queue, or
         exactly these `queues`; rings of `ring` entries, and those `extra_queues` that the device has. Every receive
-        ring is full of buffers, so that a frame which the device places on a pair that nobody activated is seen,
-        not dropped.
+        ring is full of buffers of `buffer` bytes, but those of the pairs `empty`, so that a frame which the device
+        places on a pair that nobody activated is seen, not dropped.
         Stops at FEATURES_OK if the device does not take the features.
         """
         self.reset()
@@ -242,9 +257,16 @@ class VirtioNet:
             if index % 2 == 0 and index not in extra_queues and not self._is_control(index)
         }
         self.device.enable_queues(list(self.queues.values()))
-        for queue in self._receiveqs.values():
-            self._fill(queue)
+        self._buffer = buffer
+        for pair in self._receiveqs.keys() - set(empty):
+            self._fill(self._receiveqs[pair])
         return status
+
+    def fill(self, *pairs: int) -> None:
+        """Fill the receive rings of these pairs, which were left empty, and tell the device."""
+        for pair in pairs:
+            self._fill(self._receiveqs[pair])
+            self.device.notify(self._receiveqs[pair].index)
 
     def set_driver_ok(self) -> Status:
         """Set DRIVER_OK and tell the device of the receive buffers; the status read back."""
@@ -273,9 +295,9 @@ class VirtioNet:
         return Feature.CTRL_VQ in self.features and index == self.control_index
 
     def _fill(self, queue: Virtqueue) -> None:
-        base = self._arena.take(BUFFER * queue.size, BUFFER)
+        base = self._arena.take(self._buffer * queue.size, BUFFER)
         for i in range(queue.size):
-            queue.add([Buffer(base + BUFFER * i, BUFFER, True)])
+            queue.add([Buffer(base + self._buffer * i, self._buffer, True)])
         queue.publish()
 
     def memory_in_use(self) -> bytes:
@@ -284,10 +306,13 @@ class VirtioNet:
 
     # Control commands
 
-    def post_control(self, out: Sequence[bytes], into: Sequence[int] = (1,)) -> int:
+    def post_control(
+        self, out: Sequence[bytes], into: Sequence[int] = (1,), *, indirect: bool = False
+    ) -> int:
         """Put a command into the control queue, unpublished; the address of its first writable byte (0: none).
 
-        `out` is what the device reads and `into` the lengths of what it writes, one descriptor each.
+        `out` is what the device reads and `into` the lengths of what it writes, one descriptor each. `indirect`: the
+        descriptors lie in a table of their own (needs INDIRECT_DESC).
         """
         buffers, ack = [], 0
         for data in out:
@@ -299,7 +324,7 @@ class VirtioNet:
             self._arena.memory.fill(at, length, UNTOUCHED)
             buffers.append(Buffer(at, length, True))
             ack = ack or at
-        head = self.queues[self.control_index].add(buffers)
+        head = self.queues[self.control_index].add(buffers, self._table(buffers) if indirect else None)
         command = b"".join(out)
         words = f"command {command[:16].hex(' ')}"
         if command.startswith(bytes([Class.MQ, VQ_PAIRS_SET])) and len(command) >= 4:
@@ -441,15 +466,56 @@ class VirtioNet:
                 deadline.pause(_LOOK_AGAIN)
         return returned
 
-    def send_chain(self, pair: int, parts: Sequence[bytes], *, within: float = 2.0) -> Used | None:
-        """Transmit one chain of these parts, a descriptor each, the header among them; how it came back, if it did."""
+    def post_frame(self, queue: Virtqueue, frame: bytes) -> None:
+        """Publish a frame on a transmitq, without notifying the device."""
+        at = self._arena.take(HEADER + len(frame))
+        self._arena.memory.write(at, bytes(HEADER) + frame)
+        queue.add([Buffer(at, HEADER + len(frame), False)])
+        queue.publish()
+
+    def await_return(self, queue: Virtqueue, *, within: float = RETURN_PATIENCE) -> None:
+        """Wait until the device holds no chain of a queue any more."""
+
+        def returned() -> bool:
+            for used in queue.reap():
+                queue.release(used)
+            return not queue.outstanding
+
+        wait_until(
+            f"the buffers on virtqueue {queue.index} to come back",
+            returned,
+            owed_by=Owner.VMM,
+            within=within,
+            every=0,
+        )
+
+    def await_used(self, queue: Virtqueue, *, last: int = 1, within: float = RETURN_PATIENCE) -> list[Used]:
+        """Chains of a receiveq that the device used, once they hold `last` bytes; they are not given back to it."""
+        used: list[Used] = []
+
+        def enough() -> bool:
+            used.extend(queue.reap())
+            return sum(each.written for each in used) >= last
+
+        wait_until(
+            f"{last} bytes on virtqueue {queue.index}", enough, owed_by=Owner.VMM, within=within, every=0
+        )
+        return used
+
+    def send_chain(
+        self, pair: int, parts: Sequence[bytes], *, indirect: bool = False, within: float = RETURN_PATIENCE
+    ) -> Used | None:
+        """Transmit one chain of these parts, a descriptor each, the header among them; how it came back, if it did.
+
+        `indirect`: the descriptors lie in a table of their own (needs INDIRECT_DESC).
+        """
         queue = self.queues[2 * pair + 1]
         buffers = []
         for part in parts:
             at = self._arena.take(max(len(part), 1))
             self._arena.memory.write(at, part)
             buffers.append(Buffer(at, len(part), False))
-        head = queue.add(buffers)
+        head = queue.add(buffers, self._table(buffers) if indirect else None)
         queue.publish()
         self.device.notify(queue.index)
         back: list[Used] = []
@@ -465,3 +531,7 @@ class VirtioNet:
                 "a transmitted chain to come back", returned, owed_by=Owner.VMM, within=within, every=0
             )
         return back[0] if back else None
+
+    def _table(self, buffers: Sequence[Buffer]) -> int:
+        """Room for an indirect table of these buffers."""
+        return self._arena.take(DESCRIPTOR_BYTES * len(buffers), DESCRIPTOR_BYTES)

@@ -1,6 +1,7 @@
 """The driver's side of a split virtqueue (virtio 1.2, 2.7), polled, with every step open to misuse.
 
-No interrupts are asked for and none of EVENT_IDX, INDIRECT_DESC or RING_PACKED is used here.
+No interrupts are asked for at first. Where EVENT_IDX was negotiated, `avail_event` and `want_interrupt_after` are its
+two fields, and `needs_notification` what a driver makes of the first.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from harness.guest.probe.bus import Memory
 DESC_NEXT, DESC_WRITE, DESC_INDIRECT = 1, 2, 4
 AVAIL_NO_INTERRUPT = 1
 _DESCRIPTOR = struct.Struct("<QIHH")
+DESCRIPTOR_BYTES = _DESCRIPTOR.size
 _USED = struct.Struct("<II")
 _PAGE = 4096
 
@@ -105,6 +107,19 @@ class Virtqueue:
         """Ask for no interrupts again."""
         self.memory.set16(self.available, AVAIL_NO_INTERRUPT)
 
+    @property
+    def avail_event(self) -> int:
+        """The entry of the available ring at which the device wants to be notified (EVENT_IDX)."""
+        return self.memory.get16(self.used + 4 + _USED.size * self.size)
+
+    def needs_notification(self) -> bool:
+        """Whether the device wants to hear of the entry that was published last (EVENT_IDX; virtio 1.2, 2.7.7.2)."""
+        return self.avail_event == self._exposed - 1 & 0xFFFF
+
+    def want_interrupt_after(self, more: int) -> None:
+        """Ask for an interrupt once so many entries more than now have been used (EVENT_IDX: used_event)."""
+        self.memory.set16(self.available + 4 + 2 * self.size, self.used_index + more - 1 & 0xFFFF)
+
     def position(self) -> Position:
         """Where the driver stands in this queue, to go back to with `return_to`."""
         return Position(tuple(self._free), dict(self._chains), self._exposed, self._seen)
@@ -124,17 +139,29 @@ class Virtqueue:
         """The device's position in the used ring, as it stands in memory now."""
         return self.memory.get16(self.used + 2)
 
-    def add(self, buffers: Sequence[Buffer]) -> int:
-        """Put one chain into the available ring without publishing it; its head descriptor."""
-        if len(buffers) > len(self._free):
+    def add(self, buffers: Sequence[Buffer], table: int | None = None) -> int:
+        """Put one chain into the available ring without publishing it; its head descriptor.
+
+        `table`: where an indirect table of as many descriptors may lie, if the chain is to take one descriptor.
+        """
+        needed = len(buffers) if table is None else 1
+        if needed > len(self._free):
             raise GuestError(f"virtqueue {self.index} is full: {self.outstanding} chains are outstanding")
-        ids = tuple(self._free.pop() for _ in buffers)
+        ids = tuple(self._free.pop() for _ in range(needed))
+        if table is None:
+            self._write_chain(self.descriptors, ids, buffers)
+        else:
+            self._write_chain(table, range(len(buffers)), buffers)
+            whole = _DESCRIPTOR.pack(table, DESCRIPTOR_BYTES * len(buffers), DESC_INDIRECT, 0)
+            self.memory.write(self.descriptors + DESCRIPTOR_BYTES * ids[0], whole)
+        self._expose(ids, tuple(buffers))
+        return ids[0]
+
+    def _write_chain(self, table: int, ids: Sequence[int], buffers: Sequence[Buffer]) -> None:
         for here, following, buffer in zip(ids, (*ids[1:], None), buffers, strict=True):
             flags = (DESC_WRITE if buffer.device_writes else 0) | (DESC_NEXT if following is not None else 0)
             packed = _DESCRIPTOR.pack(buffer.address, buffer.length, flags, following or 0)
-            self.memory.write(self.descriptors + _DESCRIPTOR.size * here, packed)
-        self._expose(ids, tuple(buffers))
-        return ids[0]
+            self.memory.write(table + DESCRIPTOR_BYTES * here, packed)
 
     def recycle(self, used: Used) -> None:
         """Put a reaped chain back into the available ring as it was, without publishing it."""
