@@ -17,7 +17,7 @@ from rich.table import Table
 from harness.checkout import ROOT
 from harness.errors import BadInput, HarnessError
 from harness.mutants import all_mutants, find_mutant
-from harness.mutants.kills import Kills, measure
+from harness.mutants.kills import Kills, measure, suite, suites_of_builds
 from harness.program import Parser, called
 
 EXCEPTIONS = ROOT / "conformance" / "mutants.toml"
@@ -53,13 +53,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--only", action="append", metavar="NAME", help="this mutant; may be given several times"
     )
+    parser.add_argument(
+        "--builds",
+        type=Path,
+        metavar="DIR",
+        help="a folder of binaries, each a mutant that was built from source, named by its file",
+    )
     options, rest = parser.parse_known_args(arguments)
     try:
-        names = options.only or list(all_mutants())
-        for name in names:
-            find_mutant(name)
+        if options.builds is not None:
+            wrong = suites_of_builds(options.builds, options.only, rest)
+        else:
+            for name in options.only or ():
+                find_mutant(name)
+            wrong = {name: suite(options.vmm, rest, mutant=name) for name in options.only or all_mutants()}
         known_tests, known_mutants = exceptions(EXCEPTIONS)
-        kills = measure(options.vmm, names, rest)
+        kills = measure(suite(options.vmm, rest), wrong)
     except HarnessError as error:
         print(f"{called('mutants')}: {error}", file=sys.stderr)
         return 2
@@ -67,14 +76,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unkilled = set(map(str, kills.unkilled))
     open_tests = sorted(unkilled - set(known_tests))
     open_mutants = sorted(kills.harmless - set(known_mutants))
-    none_kills = "none of these mutants kills" if options.only else "no mutant kills"
+    none_kills = "none of these mutants kills" if options.only or options.builds else "no mutant kills"
     for title, found in ((none_kills, open_tests), ("killed by no test", open_mutants)):
         print(f"\n{title}: {len(found)} unexplained")
         print("".join(f"  {name}\n" for name in found), end="")
     explained = sorted(unkilled & set(known_tests)) + sorted(kills.harmless & set(known_mutants))
     print(f"\nexplained in {EXCEPTIONS.name}: {len(explained)}")
-    # A test that some mutants do not kill may be another's.
-    return 1 if open_mutants or (open_tests and not options.only) else 0
+    # A test that some mutants do not kill may be another's; so may one that a user's own builds do not.
+    return 1 if open_mutants or (open_tests and not (options.only or options.builds)) else 0
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
 """Which mutant kills which test: runs of the whole suite, compared.
 
-The suite runs once on a VMM that is right, then once under each mutant of that same binary. A mutant *kills* a test
-that passed before and fails under it. What is left over is a test that proves nothing, or a defect that nobody would
-notice.
+The suite runs once on a VMM that is right, then once under each mutant of that same binary, or on each binary that was
+built wrong. A mutant *kills* a test that passed before and fails under it. What is left over is a test that proves
+nothing, or a defect that nobody would notice.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +41,40 @@ class Kills:
         return {name for name, killed in self.by_mutant.items() if not killed}
 
 
+Suite = Callable[[], Run]
+"""Runs the suite on one VMM, right or wrong."""
+
+
+def suite(vmm: str, arguments: Sequence[str], *, mutant: str | None = None) -> Suite:
+    """The suite on a VMM, which a mutant may make wrong from outside."""
+    return lambda: run_suite(vmm, mutant, arguments)
+
+
+def suites_of_builds(
+    folder: Path, only: Collection[str] | None, arguments: Sequence[str]
+) -> dict[str, Suite]:
+    """The suite on each binary in a folder, by the file's name. Raises BadInput where there is no such."""
+    try:
+        found = {
+            path.name: path
+            for path in sorted(folder.iterdir())
+            if path.is_file() and os.access(path, os.X_OK)
+        }
+    except OSError as error:
+        raise BadInput(f"--builds {folder}: {error.strerror}") from None
+    if missing := set(only or ()) - set(found):
+        raise BadInput(
+            f"--builds {folder} has no {', '.join(sorted(missing))}; it has {', '.join(found) or 'nothing'}"
+        )
+    if not found:
+        raise BadInput(
+            f"--builds {folder}: no file in it can be executed; it is to hold a binary for each mutant"
+        )
+    return {
+        name: suite(f"mutant={path}", arguments) for name, path in found.items() if name in (only or found)
+    }
+
+
 def run_suite(vmm: str, name: str | None, arguments: Sequence[str]) -> Run:
     """One run of the suite."""
     with tempfile.TemporaryDirectory(prefix="vnmq-report-") as report:
@@ -48,9 +83,7 @@ def run_suite(vmm: str, name: str | None, arguments: Sequence[str]) -> Run:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_PATIENCE, check=False)
         except subprocess.TimeoutExpired:
-            raise BadInput(
-                f"the suite did not end within {RUN_PATIENCE:.0f} s under {name or 'no mutant'}"
-            ) from None
+            raise BadInput(f"the suite did not end within {RUN_PATIENCE:.0f} s on {name or vmm}") from None
         if done.returncode not in (0, 1):
             raise BadInput(f"the suite could not run: {(done.stderr or done.stdout).strip()[-400:]}")
         return load(Path(report))
@@ -61,19 +94,19 @@ def judged(run: Run) -> dict[str, Result]:
     return {result.test: result for result in run.results if result.verdict in (Verdict.PASS, Verdict.FAIL)}
 
 
-def measure(vmm: str, names: Sequence[str], arguments: Sequence[str]) -> Kills:
-    """Run everything. What fails without a mutant is left out. Raises BadInput if the suite cannot run."""
+def measure(right: Suite, wrong: Mapping[str, Suite]) -> Kills:
+    """Run everything. What fails on the VMM that is right is left out. Raises BadInput if the suite cannot run."""
     begin = time.monotonic()
-    usual = judged(run_suite(vmm, None, arguments))
-    right = {test: result.origin for test, result in usual.items() if result.verdict is Verdict.PASS}
+    usual = judged(right())
+    passed = {test: result.origin for test, result in usual.items() if result.verdict is Verdict.PASS}
     print(
-        f"without a mutant: {len(right)} of {len(usual)} pass, {time.monotonic() - begin:.0f} s", flush=True
+        f"without a mutant: {len(passed)} of {len(usual)} pass, {time.monotonic() - begin:.0f} s", flush=True
     )
-    kills = Kills(set(right.values()))
-    for name in names:
+    kills = Kills(set(passed.values()))
+    for name, run in wrong.items():
         begin = time.monotonic()
-        found = judged(run_suite(vmm, name, arguments))
-        dead = [test for test in right if test in found and found[test].verdict is Verdict.FAIL]
-        kills.by_mutant[name] = {right[test] for test in dead}
+        found = judged(run())
+        dead = [test for test in passed if test in found and found[test].verdict is Verdict.FAIL]
+        kills.by_mutant[name] = {passed[test] for test in dead}
         print(f"{name}: kills {len(dead)} tests, {time.monotonic() - begin:.0f} s", flush=True)
     return kills

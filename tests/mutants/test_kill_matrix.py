@@ -40,7 +40,7 @@ def tell(
 
 def test_mutant_kills_what_passed_before_and_fails_under_it(tell: Callable[[Told], None]) -> None:
     tell({None: {COUNT + "[1]": True, COUNT + "[2]": True, RESET: False}, "late": {COUNT + "[2]": False}})
-    found = kills.measure("a-vmm", ["late"], [])
+    found = kills.measure(kills.suite("a-vmm", []), {"late": kills.suite("a-vmm", [], mutant="late")})
     assert found.by_mutant == {"late": {OF_COUNT}}
     assert found.tests == {OF_COUNT}, "a test that fails without a mutant has nothing to prove"
     assert not found.unkilled
@@ -49,7 +49,7 @@ def test_mutant_kills_what_passed_before_and_fails_under_it(tell: Callable[[Told
 
 def test_what_was_not_judged_under_a_mutant_is_not_killed(tell: Callable[[Told], None]) -> None:
     tell({None: {COUNT: True, RESET: True}, "late": {COUNT: True}})
-    found = kills.measure("a-vmm", ["late"], [])
+    found = kills.measure(kills.suite("a-vmm", []), {"late": kills.suite("a-vmm", [], mutant="late")})
     assert found.unkilled == {OF_COUNT, OF_RESET}
     assert found.harmless == {"late"}
 
@@ -129,6 +129,35 @@ def test_some_mutants_leave_tests_over_that_others_may_kill(
     tell({None: {COUNT: True, RESET: True}, "late": {COUNT: False, RESET: True}})
     assert command.main(["--vmm", "a-vmm", "--only", "late"]) == 0
     assert f"none of these mutants kills: 1 unexplained\n  {RESET}" in capsys.readouterr().out
+
+
+def test_builds_are_mutants_by_the_names_of_their_files(
+    monkeypatch: pytest.MonkeyPatch,
+    make_run: MakeRun,
+    make_result: MakeResult,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, mode in (("ack-lost", 0o755), ("reset-forgotten", 0o755), ("notes.txt", 0o644)):
+        (tmp_path / name).touch(mode)
+
+    def run(vmm: str, name: str | None, _arguments: object) -> Run:
+        assert name is None
+        return make_run(make_result(COUNT, verdict="fail" if vmm.endswith("ack-lost") else "pass"))
+
+    monkeypatch.setattr(kills, "run_suite", run)
+    assert command.main(["--vmm", "right", "--builds", str(tmp_path)]) == 1
+    assert "killed by no test: 1 unexplained\n  reset-forgotten" in capsys.readouterr().out
+    assert command.main(["--vmm", "right", "--builds", str(tmp_path), "--only", "ack-lost"]) == 0
+
+
+@pytest.mark.parametrize("only", [(), ("--only", "x")], ids=["all", "one"])
+def test_folder_without_builds_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], only: tuple[str, ...]
+) -> None:
+    assert command.main(["--vmm", "right", "--builds", str(tmp_path), *only]) == 2
+    assert f"--builds {tmp_path}" in capsys.readouterr().err
+    assert command.main(["--vmm", "right", "--builds", str(tmp_path / "nowhere")]) == 2
 
 
 def test_unknown_mutant_is_said_with_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
