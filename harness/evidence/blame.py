@@ -41,7 +41,7 @@ def blame(error: BaseException | None, when: str, testbed: Testbed | None) -> Bl
     not asked to die explains whatever the test saw of it. FAIL is for an assertion of a test, for a VMM that refused,
     died or owed something, and for a guest that says so. Everything else is ERROR.
     """
-    if testbed is not None and (own := _own_failure(testbed)):
+    if own := _own_failure(testbed):
         return Blame(Verdict.ERROR, own)
     death = error if isinstance(error, VmmDied) else _unasked_death(testbed)
     if death is not None and death.code in FROM_OUTSIDE:
@@ -88,14 +88,14 @@ def _is_pytests(file: str) -> bool:
     return any(part in ("_pytest", "pluggy") for part in Path(file).parts)
 
 
-def _own_failure(testbed: Testbed) -> str:
+def _own_failure(testbed: Testbed | None) -> str:
     """What of the suite's own parts has failed: a thread, a supervisor, a back end."""
     found = list(failed_threads())
-    for vm in testbed.vms:
+    for vm in testbed.vms if testbed is not None else ():
         with suppress(AttributeError):
             if (supervisor := supervisor_of(vm.process)) is not None and supervisor.error is not None:
                 found.append(f"the supervisor of system calls failed: {line_of(supervisor.error)}")
-    for nic in testbed.nics:
+    for nic in testbed.nics if testbed is not None else ():
         if why := nic.backend.failure():
             found.append(why)
     return found[0][:LONGEST] if found else ""
