@@ -7,13 +7,15 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.deadline import wait_until
 from harness.errors import Owner, Unavailable
 
 Build = Callable[[Path], None]
+SUM = ".sha256"
+"""How the files' names end that hold the entries' checksums."""
 
 BUILD_PATIENCE = 300.0
 """Seconds to wait for another process that builds the same entry."""
@@ -34,14 +36,15 @@ def cached(name: str, inputs: bytes, build: Build, *, root: Path | None = None) 
     `inputs` is everything that the result depends on: its hash is part of the entry's name, so a change of
     inputs asks for a new entry. `build` is given a path that does not exist yet, in an empty folder of its
     own (a place for intermediate files too), and leaves its file or folder there. A build that fails leaves
-    nothing. Of several processes that ask at once, one builds and the others wait for it.
+    nothing; an entry that is not what was made (see `damaged`) is made anew. Of several processes that ask at
+    once, one builds and the others wait for it.
 
     Raises Unavailable where the cache cannot be written, DeadlineExceeded if another's build does not end,
     and whatever `build` raises.
     """
     folder = root or cache_root()
     entry = folder / f"{name}-{hashlib.sha256(inputs).hexdigest()[:16]}"
-    if entry.exists():
+    if _is_sound(entry):
         return entry
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,9 +54,51 @@ def cached(name: str, inputs: bytes, build: Build, *, root: Path | None = None) 
             f"cannot write the cache {folder} ({error.strerror}): set XDG_CACHE_HOME to a writable folder"
         ) from error
     with _locked(lock, entry):
-        if not entry.exists():
+        if not _is_sound(entry):
+            _remove(entry)
             _build(entry, build)
     return entry
+
+
+def damaged(root: Path | None = None) -> list[Path]:
+    """The entries that are not what they were when they were made: a disk that was full, or somebody's hand."""
+    folder = root or cache_root()
+    sums = sorted(folder.glob(f".*{SUM}")) if folder.is_dir() else []
+    entries = [folder / path.name.removeprefix(".").removesuffix(SUM) for path in sums]
+    return [entry for entry in entries if entry.exists() and not _is_sound(entry)]
+
+
+def _is_sound(entry: Path) -> bool:
+    """Whether the entry is there, and is what was made. One of which no checksum was kept gets one."""
+    if not entry.exists():
+        return False
+    kept, found = entry.with_name(f".{entry.name}{SUM}"), _checksum(entry)
+    try:
+        return kept.read_text() == found
+    except OSError:
+        with suppress(OSError):  # a cache that is only read serves as well
+            kept.write_text(found)
+        return True
+
+
+def _checksum(entry: Path) -> str:
+    """Of a file's bytes, or of all names and bytes below a folder."""
+    digest = hashlib.sha256()
+    for path in [entry] if entry.is_file() else sorted(entry.rglob("*")):
+        digest.update(f"{path.relative_to(entry)}\0".encode())
+        if path.is_file():
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _remove(entry: Path) -> None:
+    """Take a damaged entry away, file or folder."""
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink(missing_ok=True)
+    entry.with_name(f".{entry.name}{SUM}").unlink(missing_ok=True)
 
 
 @contextmanager
@@ -89,5 +134,6 @@ def _build(entry: Path, build: Build) -> None:
     try:
         build(workdir / "result")
         (workdir / "result").rename(entry)
+        entry.with_name(f".{entry.name}{SUM}").write_text(_checksum(entry))
     finally:
         shutil.rmtree(workdir, ignore_errors=True)

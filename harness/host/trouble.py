@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import resource
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.cache import damaged
 from harness.host import kvm
 
 FEW_FILES = 256
@@ -41,9 +43,15 @@ def trouble(words: str, error: BaseException | None, folder: Path) -> str | None
         return _sentence(errno.ENOSPC)
     if _says(words, errno.ENOMEM) and available_mib() < LITTLE_MEMORY_MIB:
         return _sentence(errno.ENOMEM)
+    if _IMAGE.search(words) and (bad := damaged()):
+        told = "its checksum is not the one it was made with"
+        return f"the cached image {bad[0]} is damaged ({told}): the next run makes it anew"
     if "kvm" in words.lower() and (why := kvm.lacking()) is not None:
         return why
     return None
+
+
+_IMAGE = re.compile(r"bz_?image|kernel|initramfs|initrd", re.IGNORECASE)
 
 
 def _sentence(number: int) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from harness import cache
-from harness.cache import cache_root, cached
+from harness.cache import cache_root, cached, damaged
 from harness.errors import DeadlineExceeded, Unavailable
 
 
@@ -115,3 +115,39 @@ def test_the_cache_lies_where_the_xdg_specification_says(
     monkeypatch.setenv("XDG_CACHE_HOME", setting)
     monkeypatch.setenv("HOME", "/home/somebody")
     assert os.fspath(cache_root()) == expected
+
+
+@pytest.mark.parametrize("damage", ["truncated", "altered", "more"])
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_damaged_entry_is_told_and_made_anew(tmp_path: Path, kind: str, damage: str) -> None:
+    def build(to: Path) -> None:
+        made.append(to)
+        if kind == "folder":
+            to.mkdir()
+        (to / "image" if kind == "folder" else to).write_bytes(b"content")
+
+    made: list[Path] = []
+    entry = cached("thing", b"1", build, root=tmp_path)
+    assert damaged(tmp_path) == []
+    file = entry / "image" if kind == "folder" else entry
+    file.write_bytes({"truncated": b"con", "altered": b"CONTENT", "more": b"content and more"}[damage])
+    assert damaged(tmp_path) == [entry]
+    assert cached("thing", b"1", build, root=tmp_path) == entry
+    assert file.read_bytes() == b"content"
+    assert len(made) == 2
+    assert damaged(tmp_path) == []
+
+
+def test_entry_of_an_earlier_version_is_taken_as_it_is_once(tmp_path: Path) -> None:
+    entry = cached("thing", b"1", lambda to: void(to.write_bytes(b"content")), root=tmp_path)
+    (tmp_path / f".{entry.name}.sha256").unlink()
+    assert (
+        cached("thing", b"1", lambda to: void(to.write_bytes(b"other")), root=tmp_path).read_bytes()
+        == b"content"
+    )
+    entry.write_bytes(b"con")
+    assert damaged(tmp_path) == [entry]
+
+
+def void(_: object) -> None:
+    """A build answers nothing."""

@@ -182,6 +182,14 @@ OF_THE_HOST = (
         r"testpmd ended \(killed by SIGSEGV\) amid the test",
     ),
     Fault(
+        "damaged_image",
+        "vmm, tmp_path, monkeypatch|monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))\n"
+        "    image = cache.cached('linux', b'', lambda to: to.write_bytes(b'a kernel') and None)\n"
+        "    image.write_bytes(b'a ker')\n"
+        "    raise VmmDied('ch died (exit status 1) at start; it said: InvalidBzImage', 1, 'InvalidBzImage')",
+        r"the cached image .*/linux-\w+ is damaged \(its checksum is not the one it was made with\): the next run",
+    ),
+    Fault(
         "lock_of_the_cache",
         "vmm, tmp_path, monkeypatch|monkeypatch.setattr(cache, 'BUILD_PATIENCE', 0.05)\n"
         "    monkeypatch.setattr(fcntl, 'flock', lambda *_: (_ for _ in ()).throw(BlockingIOError()))\n"
