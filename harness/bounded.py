@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +21,7 @@ from harness.deadline import Deadline
 
 MIB = 1 << 20
 PIECE = 1 << 16
+TOML_LIMIT = 16 * MIB
 DIGITS = 18
 """Of a number that a parser takes for one: more is no measure of anything, and int() refuses 4300."""
 
@@ -90,6 +92,16 @@ def parse_json(content: bytes | str) -> Any:
         raise Unreadable("is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeError) as error:
         raise Unreadable(f"is not JSON ({error})") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file. Raises Unreadable for one that is none, not UTF-8, or nested too deeply."""
+    try:
+        return tomllib.loads(read_file(path, TOML_LIMIT).decode())
+    except RecursionError:
+        raise Unreadable("is nested too deeply") from None
+    except ValueError as error:  # of numbers beyond any calendar too
+        raise Unreadable(f"is not TOML ({error})") from None
 
 
 def run(argv: Sequence[str], limit: int, deadline: Deadline) -> tuple[int, str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import lru_cache
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness.bounded import Unreadable, read_toml
 from harness.checkout import ROOT
 from harness.errors import BadInput
 from harness.record.results import Result, Verdict, VmmInfo
@@ -132,10 +132,10 @@ class Baseline(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 def load_baseline(path: Path) -> Baseline:
     """Read one file. Raises BadInput with one sentence."""
     try:
-        baseline = msgspec.convert(tomllib.loads(path.read_text()), Baseline)
-    except OSError as error:
-        raise BadInput(f"cannot read the baseline {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        baseline = msgspec.convert(read_toml(path), Baseline)
+    except Unreadable as error:
+        raise BadInput(f"the baseline {path} {error}") from None
+    except msgspec.ValidationError as error:
         raise BadInput(f"the baseline {path} has something wrong in it: {error}") from None
     if baseline.schema != 1:
         raise BadInput(f"the baseline {path} has schema {baseline.schema}, this version reads 1")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.bounded import Unreadable, read_toml
 from harness.checkout import ROOT
 from harness.errors import BadInput
 from harness.lifecycle.saving import Snapshot
@@ -29,9 +29,9 @@ class Form:
 def read_forms(path: Path = LEGACY) -> tuple[Form, ...]:
     """The forms that a file describes. Raises BadInput, naming the form, for a description that is no such."""
     try:
-        described = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise BadInput(f"cannot read {path}: {error}") from None
+        described = read_toml(path)
+    except Unreadable as error:
+        raise BadInput(f"{path} {error}") from None
     return tuple(_form(path, name, form) for name, form in described.items())
 
 

@@ -6,7 +6,6 @@ Tests that no mutant kills and mutants that no test kills are to be explained in
 from __future__ import annotations
 
 import sys
-import tomllib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from harness.bounded import Unreadable, read_toml
 from harness.checkout import ROOT
 from harness.errors import BadInput, HarnessError
 from harness.mutants import all_mutants, find_mutant
@@ -38,9 +38,9 @@ def table(kills: Kills) -> Table:
 def exceptions(path: Path) -> tuple[Mapping[str, str], Mapping[str, str]]:
     """Reasons by test and by mutant. Raises BadInput for a damaged file."""
     try:
-        plain = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise BadInput(f"cannot read {path}: {error}") from None
+        plain = read_toml(path)
+    except Unreadable as error:
+        raise BadInput(f"{path} {error}") from None
     return plain.get("tests", {}), plain.get("mutants", {})
 
 

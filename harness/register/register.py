@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness.bounded import Unreadable, read_toml
 from harness.checkout import ROOT
 from harness.errors import BadInput
 
@@ -132,10 +132,10 @@ class Register:
 def load_register(path: Path = PATH) -> Register:
     """Read and check the register. Raises BadInput with one sentence about the first thing wrong."""
     try:
-        file = msgspec.convert(tomllib.loads(path.read_text()), _File)
-    except OSError as error:
-        raise BadInput(f"cannot read the register {path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        file = msgspec.convert(read_toml(path), _File)
+    except Unreadable as error:
+        raise BadInput(f"the register {path} {error}") from None
+    except msgspec.ValidationError as error:
         raise BadInput(f"the register {path} has something wrong in it: {error}") from None
     if wrong := next(_wrong(file), None):
         raise BadInput(f"the register {path} has something wrong in it: {wrong}")

@@ -108,7 +108,7 @@ def test_the_first_expectation_that_is_about_a_test_counts(tmp_path: Path, make_
         ([_entry() + "colour = 'red'"], {}, "unknown field"),
         ([], {"build": ""}, "neither kind nor version nor name"),
         ([], {"schema": 2}, "has schema 2"),
-        (["= ="], {}, "something wrong in it"),
+        (["= ="], {}, "is not TOML"),
     ],
 )
 def test_a_broken_baseline_is_one_sentence(

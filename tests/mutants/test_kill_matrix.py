@@ -168,7 +168,7 @@ def test_unknown_mutant_is_said_with_those_that_are(capsys: pytest.CaptureFixtur
 def test_damaged_exceptions_are_said(tmp_path: Path) -> None:
     damaged = tmp_path / "known.toml"
     damaged.write_text("[tests")
-    with pytest.raises(BadInput, match="cannot read"):
+    with pytest.raises(BadInput, match="is not TOML"):
         command.exceptions(damaged)
 
 

@@ -107,7 +107,7 @@ def test_check_is_content_where_all_matches(tmp_path: Path) -> None:
             '[sources.x]\ndocument = "d"\ntitle = "t"\nsections = { "9" = "1" }',
             "unknown versions",
         ),
-        (["= broken"], "", "something wrong"),
+        (["= broken"], "", "is not TOML"),
     ],
 )
 def test_a_broken_register_is_one_sentence(tmp_path: Path, rows: list[str], head: str, sentence: str) -> None:
@@ -119,7 +119,7 @@ def test_a_broken_register_is_one_sentence(tmp_path: Path, rows: list[str], head
 
 
 def test_a_missing_register_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="cannot read the register"):
+    with pytest.raises(BadInput, match=r"the register .* cannot be read"):
         load_register(tmp_path / "none.toml")
 
 
@@ -139,4 +139,4 @@ def test_the_command_writes_and_checks(tmp_path: Path, capsys: pytest.CaptureFix
     assert main([*arguments, "--check"]) == 0
     register.write_text("= broken")
     assert main(arguments) == 2
-    assert "something wrong" in capsys.readouterr().err
+    assert "is not TOML" in capsys.readouterr().err

@@ -156,8 +156,12 @@ def virtio_regions(config: bytes) -> dict[Structure, Region]:
     """The device's configuration structures. The first of each type is the one to use (virtio 1.2, 4.1.4.1)."""
     found: dict[Structure, Region] = {}
     for at, identity in capabilities(config):
-        if identity != CAPABILITY_VENDOR or config[at + 3] not in list(Structure):
+        if identity != CAPABILITY_VENDOR or at + 20 > len(config) or config[at + 3] not in list(Structure):
             continue
+        if config[at + 4] >= BARS:
+            raise GuestError(
+                f"a virtio structure of the device lies in BAR {config[at + 4]}, which no device has"
+            )
         kind = Structure(config[at + 3])
         offset, length = struct.unpack_from("<II", config, at + 8)
         multiplier = struct.unpack_from("<I", config, at + 16)[0] if kind is Structure.NOTIFY else 0
