@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -127,6 +128,7 @@ def main(arguments: Sequence[str]) -> int:
     _check(parser, options)
     signal.signal(signal.SIGTERM, _interrupted)  # an exception: what was begun is cleared away
     progress = Progress()
+    progress.say(f"all of it goes to {options.report}")
     try:
         try:
             verdict = _judge(options, arguments[mine + 1 :], progress)
@@ -203,9 +205,10 @@ def _verdict(
     if part:
         findings.append(Finding(Kind.NOTE, "", "", f"the suite was given {shlex.join(arguments)}"))
     history = load_history([options.report / RUNS, *options.history], run)
+    versions = {vmm.name: vmm.version for vmm in run.vmms}
     return Verdict(
         code=code,
-        sides=sides,
+        sides=[side if side.vmm else replace(side, vmm=versions[side.name]) for side in sides],
         findings=findings,
         against=against,
         run=markdown_summary(run, load_register(), history),

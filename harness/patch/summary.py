@@ -56,7 +56,8 @@ def _lines(verdict: Verdict, seconds: float) -> Iterator[str]:
     if repaired:
         yield f"<details><summary>{len(repaired)} repaired</summary>"
         yield ""
-        yield from _fenced(shown(repaired, verdict.against, verdict.code).rpartition("gate: ")[0])
+        lines = shown(repaired, verdict.against, verdict.code).splitlines()
+        yield from _fenced("\n".join(line for line in lines if not line.startswith("gate: ")))
         yield "</details>"
         yield ""
     if verdict.run:

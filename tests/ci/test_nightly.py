@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ruamel.yaml import YAML
 
-from harness.gate import command as gate
+from harness.patch import command as patch
 from harness.record.results import Shard, dumps
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def checkout(tmp_path: Path) -> Path:
         (("pass", "pass"), 2, "verdict=0", "gate: as expected"),
         (("pass", "fail"), 2, "verdict=1", "NEW FAILURE head t.py::test_2"),
         (("pass", "pass"), 1, "verdict=2", "COULD NOT JUDGE"),
-        (("pass", "pass"), 0, "verdict=2", "cannot read shards"),
+        (("pass", "pass"), 0, "verdict=2", "shards/* cannot be read"),
     ],
 )
 def test_shards_become_a_verdict(
@@ -136,6 +136,7 @@ def test_shards_become_a_verdict(
     done = bash(script("Merge and judge"), checkout, GITHUB_OUTPUT="output", GITHUB_STEP_SUMMARY="step.md")
     assert done.returncode == 0, done.stderr
     assert (checkout / "output").read_text() == f"{wanted}\n"
+    assert ("* head: `synthetic 1.0`" in (checkout / "step.md").read_text()) == (shards > 0)
     assert said in (checkout / "report/gate.txt").read_text()
     assert said in (checkout / "step.md").read_text()
     assert (checkout / "report/report.html").exists() == (shards > 0)
@@ -157,19 +158,19 @@ def test_the_second_night_knows_the_first_and_old_ones_go(
     (checkout / "shards/shard-1/results.json").write_bytes(dumps(bad))
     done = bash(script("Merge and judge"), checkout, GITHUB_OUTPUT="output", GITHUB_STEP_SUMMARY="step.md")
     assert done.returncode == 0, done.stderr
-    assert "head: new: last passed 2024-01-31 00:00 (synthetic 1.0)" in (checkout / "step.md").read_text()
+    assert "new: last passed 2024-01-31 00:00" in (checkout / "step.md").read_text()
     kept = sorted(path.name for path in (checkout / "history").iterdir())
     assert len(kept) == 30
     assert kept[0] == "20240103T000000Z"
 
 
-def test_the_service_starts_the_gate_with_options_that_it_has() -> None:
+def test_the_service_starts_ci_patch_with_options_that_it_has() -> None:
     unit = configparser.ConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
     unit.read(UNITS / "virtio-net-mq.service")
     program, *words = unit["Service"]["ExecStart"].split()
-    assert program == "/opt/virtio-net-mq/ci/gate"
-    options = gate._parser().parse_args(words)
+    assert program == "/opt/virtio-net-mq/ci/patch"
+    options = patch._parser().parse_args(words)
     assert (options.base, options.head) == ("released=${RELEASED}", "head=${HEAD}")
 
 

@@ -91,8 +91,8 @@ def test_two_commits_become_a_verdict(
     steps = [
         line.partition(" s: ")[2].partition(",")[0] for line in err.splitlines() if line.startswith("patch: ")
     ]
-    assert steps[2:6] == ["building base", "base is built", "building head", "head is built"]
-    assert steps[6].startswith("running the suite on base ")
+    assert steps[3:7] == ["building base", "base is built", "building head", "head is built"]
+    assert steps[7].startswith("running the suite on base ")
 
 
 def test_builds_are_kept_and_the_users_tree_is_left_alone(
@@ -176,11 +176,11 @@ def test_the_first_line_comes_within_two_seconds_however_long_the_build_takes(
         [sys.executable, "-m", "harness.patch.command", *words], stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
-        lines = [process.stderr.readline() for _ in range(3)]
+        lines = [process.stderr.readline() for _ in range(4)]
         process.terminate()
         rest = process.stderr.read()
     seconds = [float(line.split()[1]) for line in lines]
-    assert lines[2].partition(" s: ")[2].startswith("building base"), lines
+    assert lines[3].partition(" s: ")[2].startswith("building base"), lines
     assert seconds[0] <= 2
     assert "stopped; what was built is kept" in rest
     assert process.returncode == 2
