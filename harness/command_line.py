@@ -15,6 +15,10 @@ COMMANDS = {
     "patch": ("harness.patch.command", "from two commits to a verdict: build both, judge, compare"),
     "gate": ("harness.gate.command", "compare a run with what is expected, or two builds"),
     "bisect": ("harness.bisect.command", "find the commit that broke, or mended, a test"),
+    "history": (
+        "harness.history.command",
+        "measure the suite against public bugs, before and after their fixes",
+    ),
     "repro": ("harness.repro.command", "show cloud-hypervisor issue 8306 or 8307 on a VMM"),
     "shell": ("harness.shell.__main__", "a Python prompt with a live NIC"),
     "report": ("harness.report.html", "make the HTML report of a run"),

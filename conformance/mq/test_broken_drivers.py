@@ -1,0 +1,155 @@
+"""A driver that is broken, or hostile: registers out of range, and chains that no device can use.
+
+The device may ignore it, or ask for a reset; the VMM lives, and a driver that is right works after it.
+"""
+
+import struct
+from collections.abc import Callable
+
+import pytest
+
+from harness.guest.probe.bus import write
+from harness.guest.probe.device import NO_VECTOR, Common
+from harness.guest.probe.features import MULTIQUEUE
+from harness.guest.probe.msix import has_vectors, start_with_vectors
+from harness.guest.probe.net import HEADER, VirtioNet, pairs_set
+from harness.guest.probe.pci import Structure
+from harness.guest.probe.virtqueue import Buffer, Virtqueue
+from harness.guest.status import Status
+from harness.host.flows import flows
+from harness.lifecycle import check
+from harness.register.mark import requirement
+from harness.testbed.nic import ProbeNic
+
+PAIRS = 4
+NOWHERE = 1 << 40
+"""An address at which the guest has no memory."""
+
+
+def check_next_driver(nic: ProbeNic) -> None:
+    """The VMM lives, and a driver that starts anew has every pair."""
+    nic.vm.check_alive("a driver was broken")
+    nic.reset()
+    assert nic.set_pairs(PAIRS)
+    nic.receive(flows(64))  # frames that waited for the broken driver come now
+    check(nic, PAIRS)
+    assert nic.transmit(PAIRS - 1, flows(16)).exactly_once
+
+
+@pytest.mark.parametrize("index", [9, 64, 0x7FFF, 0xFFFF])
+@pytest.mark.backends("tap", "vhost-user")
+@requirement("NET-BAD-01", "NET-CFG-08")
+def test_queue_that_does_not_exist_is_selected(nic: ProbeNic, net: VirtioNet, index: int) -> None:
+    """Each of its registers is written: nothing happens, its size is 0, and the queues that exist work on."""
+    device = net.device
+    select = device.put(Common.QUEUE_SELECT, 2, index)
+    for register, width in ((Common.QUEUE_SIZE, 2), (Common.QUEUE_VECTOR, 2), (Common.QUEUE_ENABLE, 2)):
+        device.bus.run([select, device.put(register, width, 1)])
+    for register in (Common.QUEUE_DESC, Common.QUEUE_DRIVER, Common.QUEUE_DEVICE):
+        device.bus.run([select, device.put(register, 4, 0x1000)])
+    assert device.queue_facts([index])[0].size == 0
+    nic.vm.check_alive("a queue that does not exist was selected")
+    assert nic.set_pairs(PAIRS)
+    check(nic, PAIRS)
+
+
+@pytest.mark.parametrize("vector", [200, 2047, 0xFFFE])
+@requirement("NET-BAD-02")
+def test_vector_that_does_not_exist(nic: ProbeNic, net: VirtioNet, vector: int) -> None:
+    """Mapped to a queue that is then used: the device reads NO_VECTOR back or keeps it, and lives."""
+    if not has_vectors(net.device):
+        pytest.skip("this device has no MSI-X")
+    vectors = start_with_vectors(net)
+    assert vectors.map_queues({net.control_index: vector, 0: vector})[0] in (NO_VECTOR, vector)
+    assert net.set_pairs(PAIRS)
+    assert nic.receive(flows(64)).exactly_once
+    check_next_driver(nic)
+
+
+@requirement("NET-BAD-03", "NET-RST-04")
+def test_reset_clears_what_a_driver_left(nic: ProbeNic, net: VirtioNet) -> None:
+    """Small rings and vectors of a driver are gone: registers read as at the start."""
+    full = net.device.queue_facts([0])[0].size
+    net.start(MULTIQUEUE, ring=64)
+    assert net.device.queue_facts([0])[0].size == 64 != full
+    net.reset()
+    net.device.set_status(Status.ACKNOWLEDGE)
+    assert net.device.queue_facts([0])[0].size == full
+    assert net.device.bus.run([net.device.get(Common.CONFIG_VECTOR, 2)]) == [NO_VECTOR]
+    check_next_driver(nic)
+
+
+def _descriptor(queue: Virtqueue, address: int, length: int, flags: int, following: int) -> None:
+    """Write the first descriptor of a queue, and offer it."""
+    memory = queue.memory
+    memory.write(queue.descriptors, struct.pack("<QIHH", address, length, flags, following))
+    memory.set16(queue.available + 4 + 2 * (memory.get16(queue.available + 2) % queue.size), 0)
+    memory.set16(queue.available + 2, memory.get16(queue.available + 2) + 1 & 0xFFFF)
+
+
+CHAINS: dict[str, Callable[[Virtqueue], object]] = {
+    "device-writable": lambda queue: queue.add([Buffer(0x1000, 64, True)]),
+    "no-length": lambda queue: queue.add([Buffer(0x1000, 0, False)]),
+    "no-memory-there": lambda queue: queue.add([Buffer(NOWHERE, 64, False)]),
+    "longer-than-memory": lambda queue: queue.add([Buffer(0x1000, 0xFFFFFFFF, False)]),
+    "in-a-circle": lambda queue: _descriptor(queue, 0x1000, 64, 1, 0),
+    "next-out-of-range": lambda queue: _descriptor(queue, 0x1000, 64, 1, 0xFFFF),
+    "indirect-not-negotiated": lambda queue: _descriptor(queue, 0x1000, 64, 4, 0),
+}
+
+
+@pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS)
+@pytest.mark.parametrize("index", [7, 8], ids=["transmitq", "control-queue"])
+@requirement("NET-BAD-04", "NET-MQ-22")
+def test_chain_that_no_device_can_use(
+    nic: ProbeNic, net: VirtioNet, index: int, chain: Callable[[Virtqueue], object]
+) -> None:
+    """On a queue that the device reads: ignored, given back, or a reset is asked for; the next driver has all."""
+    assert nic.set_pairs(PAIRS)
+    queue = net.queues[index]
+    chain(queue)
+    if queue.outstanding:
+        queue.publish()
+    net.device.notify(index)
+    net.device.queue_facts(range(8))  # round trips: time in which the device looks at it
+    check_next_driver(nic)
+
+
+@pytest.mark.parametrize("length", [1, HEADER - 1, HEADER, HEADER + 20])
+@requirement("NET-BAD-04")
+def test_receive_buffers_that_hold_no_frame(nic: ProbeNic, net: VirtioNet, length: int) -> None:
+    """Frames come for buffers that are too small: lost or cut, or a reset is asked for; the next driver has all."""
+    net.start(MULTIQUEUE, buffer=length)
+    assert net.set_pairs(PAIRS)
+    nic.send(flows(64))
+    net.device.notify(0)
+    nic.vm.check_alive("receive buffers were too small")
+    check_next_driver(nic)
+
+
+@pytest.mark.parametrize("index", [0, 1, 8], ids=["receiveq", "transmitq", "control-queue"])
+@requirement("NET-BAD-05")
+def test_queue_without_memory_is_survived(nic_cold: ProbeNic, net: VirtioNet, index: int) -> None:
+    """A queue is enabled whose used ring lies beyond memory: DRIVER_OK is survived, and the next driver works."""
+    net.prepare(MULTIQUEUE)
+    device = net.device
+    select = device.put(Common.QUEUE_SELECT, 2, index)
+    high = device.at(Structure.COMMON, Common.QUEUE_DEVICE) + 4
+    device.bus.run([select, write(4, high, NOWHERE >> 32), device.put(Common.QUEUE_ENABLE, 2, 1)])
+    device.driver_ok()
+    device.notify(0, 1, net.control_index)
+    device.queue_facts(range(8))
+    check_next_driver(nic_cold)
+
+
+@pytest.mark.parametrize("width", [1, 4])
+@requirement("NET-BAD-01")
+def test_doorbell_of_another_width(nic: ProbeNic, net: VirtioNet, width: int) -> None:
+    """The VMM lives, and a doorbell of the right width is heard after it."""
+    bell = net.device.doorbell(net.control_index)
+    net.post_control(pairs_set(PAIRS))
+    net.queues[net.control_index].publish()
+    net.bus.run([write(width, bell.address, net.control_index)])
+    net.device.notify(net.control_index)
+    assert [bool(answer) for answer in net.await_control()] == [True]
+    check(nic, PAIRS)
