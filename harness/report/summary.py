@@ -13,6 +13,7 @@ from harness.report.coverage import Coverage, cover
 from harness.report.headline import disagreeing_passes, in_one_line
 from harness.report.history import History
 from harness.report.matrix import NOTHING, WORDS
+from harness.report.versions import doubts
 
 FAILURES = 40
 """Causes that are listed; a comment on GitHub ends at 65,536 characters."""
@@ -48,7 +49,7 @@ def markdown_summary(
     coverage = cover(run, register)
     found = causes_of(run, register) if found is None else found
     parts = [
-        _head(run, coverage, found),
+        _head(run, coverage, found, history or History()),
         _causes(run, found, history or History()),
         _counts(run, coverage),
         _again(found),
@@ -57,7 +58,7 @@ def markdown_summary(
     return "\n".join(line for part in parts for line in part) + "\n"
 
 
-def _head(run: Run, coverage: Coverage, found: Sequence[Cause]) -> Iterable[str]:
+def _head(run: Run, coverage: Coverage, found: Sequence[Cause], history: History) -> Iterable[str]:
     yield f"## virtio-net multiqueue: {in_one_line(run, found)}"
     yield ""
     if not run.everything_ran:
@@ -65,8 +66,10 @@ def _head(run: Run, coverage: Coverage, found: Sequence[Cause]) -> Iterable[str]
         yield ""
     for name in run.names():
         yield f"- **{_cell(name)}**: {_cell(counted(run, found, name))}"
-    yield ""
     times = f"{_cell(run.started)} to {_cell(run.finished or NOTHING)}"
+    for doubt in doubts(run, history):
+        yield f"- {_cell(doubt)}"
+    yield ""
     yield f"{len(run.results)} results, {coverage.sentence()}, {times}."
     yield ""
 

@@ -20,6 +20,7 @@ from harness.report.history import History
 from harness.report.logs import Capture, LogText, bundle_captures, bundle_logs
 from harness.report.plot import frames_plot
 from harness.report.summary import not_everything
+from harness.report.versions import doubts
 
 EVIDENCE_BYTES = 3_500_000
 """What plots, timelines, details and logs may take together; the rest of a report is far smaller."""
@@ -96,6 +97,8 @@ class View:
     """Each VMM's failures and what they come from, in a line."""
     errors: Sequence[tuple[str, Sequence[Result]]]
     """What could not be judged, by its reason."""
+    doubts: Sequence[str]
+    """Sentences on versions that may be stale."""
     history: History
     functions: Sequence[FunctionRows]
     failures: Sequence[Failure]
@@ -133,6 +136,7 @@ def make_view(
         causes=found,
         counted={name: counted(run, found, name) for name in run.names()},
         errors=_errors(run),
+        doubts=tuple(doubts(run, history)),
         history=history,
         functions=_functions(run),
         failures=failures,

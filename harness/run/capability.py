@@ -22,6 +22,7 @@ from harness.guest.linux.image import stock_kernel
 from harness.guest.probe.image import build_image
 from harness.guest.probe.monitor import Monitor
 from harness.host import kvm
+from harness.host.syscalls import ViolationWatch
 from harness.record.store import write_atomically
 from harness.vmm.base import Launch, Vm, VmConfig, Vmm
 
@@ -73,10 +74,14 @@ class Capabilities:
         return f"this host cannot run it ({need.replace('_', ' ')}: {answer.detail}){way_out}"
 
     @property
-    def hangs(self) -> str | None:
-        """What went wrong, if the VMM starts no VM and each test that shows it would take all of a deadline."""
-        answer = self.probe_guest
-        return answer.detail if answer.vmm_fails and answer.late else None
+    def starts_no_vm(self) -> str | None:
+        """What went wrong, if the VMM starts no VM with the probe guest: each of its tests would say the same."""
+        return self.probe_guest.detail if self.probe_guest.vmm_fails else None
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the start of any VM would take all of a deadline."""
+        return self.probe_guest.vmm_fails and self.probe_guest.late
 
     def lines(self) -> list[str]:
         """For the header of a run: a line each, with the time it took or what went wrong."""
@@ -130,7 +135,10 @@ def _probe(vmm: Vmm, scratch: Callable[[], Path]) -> tuple[Capabilities, bool]:
     """What works, and whether that is a lasting fact about this host: what is not is tried again next time."""
     probe_guest = _try(lambda: _answers(vmm, scratch()))
     if not probe_guest.works:  # it is made to run wherever anything runs
-        return Capabilities(*[replace(probe_guest, vmm_fails=True)] * 3), False
+        forbidden = any(word in probe_guest.detail for word in ("SIGSYS", "seccomp"))
+        call = _forbidden_call(vmm, scratch()) if forbidden else ""
+        found = replace(probe_guest, detail=f"{probe_guest.detail}{call}", vmm_fails=True)
+        return Capabilities(*[found] * 3), False
     try:
         kernel = stock_kernel()
     except Exception as error:
@@ -159,6 +167,17 @@ def _try(attempt: Callable[[], None]) -> Answer:
 def _in_words(error: Exception) -> str:
     said = str(error) if isinstance(error, HarnessError) else unforeseen("the attempt failed", error)
     return said.splitlines()[0]
+
+
+def _forbidden_call(vmm: Vmm, folder: Path) -> str:
+    """Which thread made which system call, if the VMM's own filter ends it once its serial port is used; or nothing."""
+    config = VmConfig(build_image(), memory_mib=MEMORY_MIB)
+    with suppress(HarnessError), ViolationWatch() as watch, vmm.launch(config, Launch(folder)) as vm:
+        watch.attach(vm.pid)
+        with suppress(HarnessError):
+            _greeted(vm)
+        return "".join(f"; {violation}" for violation in watch.violations()[:1])
+    return ""
 
 
 def _greeted(vm: Vm) -> None:

@@ -66,8 +66,8 @@ _testbed = pytest.StashKey[Testbed]()
 _linux = pytest.StashKey[LinuxMachines]()
 _left_out = pytest.StashKey[int]()
 _shard = pytest.StashKey[Shard]()
-_shown = pytest.StashKey[set[str]]()
-"""Builds that hang at their start, and have been seen to."""
+_shown = pytest.StashKey[dict[str, str]]()
+"""Builds that start no VM, and the test that shows it."""
 
 
 # Start and end of a run
@@ -349,14 +349,19 @@ def vmm(request: pytest.FixtureRequest) -> Vmm:
     """
     session = request.config.stash[_session]
     build = session.vmm(request.param)
-    if (why := session.abilities[build.name].hangs) is not None:
-        shown = request.config.stash.setdefault(_shown, set())
-        if build.name in shown:
-            raise Unavailable(f"not judged, for {build.name} starts no VM, as another test shows: {why}")
-        shown.add(build.name)
+    if session.abilities[build.name].hangs:
+        _show_once(request, build)
     if (mark := request.node.get_closest_marker("only_on")) is not None and build.kind != mark.args[0]:
         pytest.skip(mark.kwargs["reason"])
     return build
+
+
+def _show_once(request: pytest.FixtureRequest, build: Vmm) -> None:
+    """Let one test of each process show that a build starts no VM; the others are not judged."""
+    why = request.config.stash[_session].abilities[build.name].starts_no_vm
+    shown = request.config.stash.setdefault(_shown, {})
+    if why is not None and shown.setdefault(build.name, request.node.nodeid) != request.node.nodeid:
+        raise Unavailable(f"not judged, for {build.name} starts no VM, as another test shows: {why}")
 
 
 @pytest.fixture
@@ -371,6 +376,7 @@ def writer(request: pytest.FixtureRequest, vmm: Vmm) -> Vmm:
 def driver(request: pytest.FixtureRequest, vmm: Vmm) -> str:
     """The guest driver under which the test runs. Skips what this host cannot run, with the way out."""
     session = request.config.stash[_session]
+    _show_once(request, vmm)
     if (reason := reason_to_skip(request.node)) is not None:
         pytest.skip(reason)
     if request.param == "linux" and session.linux is None:

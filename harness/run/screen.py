@@ -22,6 +22,7 @@ from harness.report.history import History, load_history
 from harness.report.last_screen import causes_text, ending
 from harness.report.matrix import WIDTH, matrix_text
 from harness.report.progress import Progress
+from harness.report.versions import doubts
 
 PYTESTS_OWN = "fE"
 """What pytest lists at the end unless -r says otherwise."""
@@ -151,6 +152,8 @@ class Screen:
         terminalreporter.write(matrix_text(run, width=width, color=color, whole=whole))
         terminalreporter.section("causes")
         terminalreporter.write(causes_text(run, found, history, width=width, color=color, whole=whole))
+        for doubt in doubts(run, history):
+            terminalreporter.write_line(doubt)
         terminalreporter.write_line(f"results: {report / 'results.json'}")
         judged = any(result.verdict in JUDGED for result in run.results)
         for line in ending(int(exitstatus), found, judged=judged, page=_page(report) if look else None):

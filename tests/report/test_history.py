@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.record.results import dumps
+from harness.record.results import Result, Run, VmmInfo, dumps
 from harness.report import history
 from harness.report.history import History, load_history
+from harness.report.versions import doubts
 
 if TYPE_CHECKING:
     from tests.synthetic_runs import MakeResult, MakeRun
@@ -76,3 +77,46 @@ def test_what_cannot_be_read_is_counted(past: Path, make_run: MakeRun, content: 
 def test_a_long_past_is_cut(past: Path, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "NEWEST", 3)
     assert load_history([past, past], make_run()).runs == 3
+
+
+def a_run(make_run: MakeRun, day: int, *columns: tuple[str, str, Result]) -> Run:
+    """One run; each column is a name, the hash of its bytes, and a result."""
+    vmms = tuple(VmmInfo(name, "synthetic", "synthetic 1.0", sha256=sha256) for name, sha256, _ in columns)
+    return make_run(*(r for *_, r in columns), vmms=vmms, started=f"2025-01-0{day}T00:00:00+00:00")
+
+
+def kept(folder: Path, *runs: Run) -> Path:
+    for number, run in enumerate(runs):
+        (folder / str(number)).mkdir()
+        (folder / str(number) / "results.json").write_bytes(dumps(run))
+    return folder
+
+
+def test_a_build_is_followed_by_its_bytes_whatever_it_was_called(
+    tmp_path: Path, make_result: MakeResult, make_run: MakeRun
+) -> None:
+    red, green = make_result(vmm="head", verdict="fail"), make_result(vmm="alpha")
+    folder = kept(tmp_path, a_run(make_run, 1, ("head", "aa", red), ("alpha", "bb", green)))
+    now = a_run(make_run, 2, ("alpha", "aa", make_result(verdict="fail")))
+    assert load_history([folder], now).since(now.results[0]).runs == 1
+
+
+def test_another_file_of_the_same_name_is_its_history_where_its_bytes_are_new(
+    tmp_path: Path, make_result: MakeResult, make_run: MakeRun
+) -> None:
+    folder = kept(tmp_path, a_run(make_run, 1, ("alpha", "bb", make_result(verdict="fail"))))
+    now = a_run(make_run, 2, ("alpha", "aa", make_result(verdict="fail")))
+    assert load_history([folder], now).since(now.results[0]).runs == 1
+
+
+def test_versions_that_may_be_stale_are_told(
+    tmp_path: Path, make_result: MakeResult, make_run: MakeRun
+) -> None:
+    folder = kept(tmp_path, a_run(make_run, 1, ("alpha", "cc", make_result())))
+    one, other = ("alpha", "aa", make_result()), ("beta", "bb", make_result(vmm="beta"))
+    now = a_run(make_run, 2, one, other)
+    first, *rest = doubts(now, load_history([folder], now))
+    assert first.startswith("alpha and beta are different files and say the same version")
+    assert [text.partition(" says")[0] for text in rest] == ["alpha", "beta"]
+    same = a_run(make_run, 2, ("alpha", "cc", make_result()))
+    assert not list(doubts(same, load_history([folder], same)))

@@ -201,7 +201,18 @@ def test_build_that_hangs_is_told_from_one_that_dies(
     host: Host, ask: Ask, error: HarnessError, hangs: bool
 ) -> None:
     host.ends["probe"] = error
-    assert (ask().hangs == str(error)) is hangs
+    assert (ask().starts_no_vm, ask().hangs) == (str(error), hangs)
+
+
+def test_a_call_that_the_builds_own_filter_forbids_is_told_with_its_thread(
+    host: Host, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = "; thread serial-manager (tid 7) made the system call shutdown (48), which is forbidden to it"
+    monkeypatch.setattr(capability, "_forbidden_call", lambda *_: call)
+    host.ends["probe"] = VmmDied("base died (killed by SIGSYS) while its serial port was awaited")
+    assert ask().probe_guest.detail == f"{host.ends['probe']}{call}"
+    host.ends["probe"] = VmmDied("base died (exit status 1) at start")
+    assert ask().probe_guest.detail == str(host.ends["probe"])
 
 
 def test_full_disk_costs_only_the_memory_of_it(host: Host, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -238,6 +238,17 @@ def test_conformance_suite_runs_on_the_reference(suite: Suite, qemu: Vmm) -> Non
     assert [r["parameters"] for r in results] == [{**told, "pairs": pairs} for pairs in "1234"]
 
 
+def test_build_that_dies_with_the_probe_guest_is_shown_once(suite: Suite) -> None:
+    tests = [f"def test_{n}(testbed, driver): testbed.launch(VmConfig(kernel=None))" for n in range(4)]
+    suite.write(
+        "\n".join(["from harness.vmm.base import VmConfig", *tests, "def test_options(testbed): pass"])
+    )
+    assert suite.run().code == 1
+    assert list(suite.verdicts.values()) == ["fail", "error", "error", "error", "pass"]
+    reasons = [result["reason"] for result in suite.results["results"]]
+    assert reasons[1].startswith("not judged, for alpha starts no VM, as another test shows: alpha died")
+
+
 @pytest.mark.skipif(
     not os.access(KVM, os.R_OK | os.W_OK), reason=f"a cloud-hypervisor is tried with {KVM} only"
 )
