@@ -202,6 +202,15 @@ class Lab:
         connection.tell(Kind.START, request)
         return connection
 
+    def renew(self) -> Status:
+        """Have another machine in place of this one, and await it: runs in this one end. Raises LabGone without one."""
+        connection = self._connect()
+        if connection is None:
+            raise self._failure()
+        connection.send(Kind.RENEW)
+        connection.close()
+        return self.await_ready()
+
     def down(self) -> bool:
         """End it, by force if it takes that, and leave nothing. Whether there was one."""
         holder = self._place.holder()

@@ -31,6 +31,8 @@ READ_SIZE = 1 << 16
 FAILED = "lab failed: "
 """How a line of the console begins by which the machine itself says that it cannot go on."""
 
+RENEWED = "a client asked for another machine"
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -130,10 +132,11 @@ class Keeper:
 
     def _lose(self, reason: str) -> None:
         """A machine is gone. Whoever had a run in it is told, and the next one starts; otherwise it is the end."""
-        if not (self._facts and self._clients and self._renewals):
-            self._finish(reason)
-            return
-        self._renewals -= 1
+        if reason != RENEWED:
+            if not (self._facts and self._clients and self._renewals):
+                self._finish(reason)
+                return
+            self._renewals -= 1
         self._dismiss(self._with_console(reason))
         self._facts, self._phase = None, "fetching"
         self._ready.clear()
@@ -265,6 +268,9 @@ class Keeper:
                         self._pass_on(writer, frame(0, Kind.STATUS, self._status()))
                     elif message.kind is Kind.DOWN:
                         self._finish("")
+                    elif message.kind is Kind.RENEW:
+                        self._facts, self._phase = None, "fetching"
+                        self._abandon(RENEWED)
                     elif message.kind is Kind.START and not run:
                         run = await self._start(message.holds(Request), writer)
                     elif run in self._clients:

@@ -10,11 +10,14 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.lab.deadlines import Afresh
 from harness.lab.routing import goes_to_lab, why_not_in_the_lab
 from harness.lab.suite import LOST, SUITE, LabSuite
 from harness.lab.wire import Status
 from harness.run.needs import ELSEWHERE
 from harness.run.session import SESSION
+
+AFRESH = pytest.StashKey[Afresh]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,6 +45,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if not items or config.option.collectonly:
         return
     suite = config.stash[SUITE] = LabSuite(config, config.stash[SESSION], items, _announcer(config))
+    config.stash[AFRESH] = Afresh(suite.run_afresh)
     config.add_cleanup(suite.close)
     suite.start()
 
@@ -70,7 +74,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     try:
-        for report in suite.run(item):
+        for report in item.config.stash[AFRESH].confirmed(item, list(suite.run(item))):
             item.ihook.pytest_runtest_logreport(report=report)
     except LOST as error:
         _report_error(item, error)

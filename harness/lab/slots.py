@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from harness.deadline import wait_until
@@ -16,11 +16,11 @@ PATIENCE = 3600.0
 
 
 @contextmanager
-def slot(folder: Path, count: int) -> Iterator[None]:
+def slot(folder: Path, count: int, name: str = "slot") -> Iterator[None]:
     """Hold one of `count` slots. The kernel frees it if this process dies. Raises DeadlineExceeded."""
     taken = wait_until(
         f"one of the lab's {count} places",
-        lambda: _take(folder, count),
+        lambda: _take(folder, count, name),
         owed_by=Owner.HOST,
         within=PATIENCE,
         every=0.05,
@@ -33,6 +33,15 @@ def slot(folder: Path, count: int) -> Iterator[None]:
         taken.close()
 
 
+@contextmanager
+def all_slots(folder: Path, count: int) -> Iterator[None]:
+    """Hold every slot: nothing else runs in the lab. Of several who ask one comes after the other. Raises as `slot`."""
+    with slot(folder, 1, "alone"), ExitStack() as held:
+        for _ in range(count):
+            held.enter_context(slot(folder, count))
+        yield
+
+
 class _Slot:
     def __init__(self, lock: int) -> None:
         self._lock = lock
@@ -41,9 +50,9 @@ class _Slot:
         os.close(self._lock)
 
 
-def _take(folder: Path, count: int) -> _Slot | None:
+def _take(folder: Path, count: int, name: str) -> _Slot | None:
     for number in range(count):
-        lock = os.open(folder / f"slot-{number}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(folder / f"{name}-{number}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return _Slot(lock)

@@ -21,7 +21,7 @@ from harness.host.real_backends.find import given_programs
 from harness.lab.client import Connection, Lab, LabGone
 from harness.lab.machine import cpus
 from harness.lab.reports import unpacked
-from harness.lab.slots import slot
+from harness.lab.slots import all_slots, slot
 from harness.lab.state import sources
 from harness.lab.wire import Frame, Kind, Status
 from harness.lab.worker import Task
@@ -106,12 +106,25 @@ class LabSuite:
         if self.lost:
             raise Unavailable(self.lost)
         with self._guarded(), self._slot():
-            self._order({"run": item.nodeid})
-            for answer in self._answers():
-                if "done" in answer:
-                    break
-                yield self._report(answer["report"])
+            yield from self._asked(item)
         self._bring_evidence()
+
+    def run_afresh(self, item: pytest.Item) -> list[pytest.TestReport]:
+        """Run one test once more, alone in a machine that has just started; its reports. Raises as `run`."""
+        with self._guarded(), all_slots(self._lab.place.folder, cpus()):
+            self.close()
+            self._lab.renew()
+            self._begin_session()
+            reports = list(self._asked(item))
+        self._bring_evidence()
+        return reports
+
+    def _asked(self, item: pytest.Item) -> Iterator[pytest.TestReport]:
+        self._order({"run": item.nodeid})
+        for answer in self._answers():
+            if "done" in answer:
+                return
+            yield self._report(answer["report"])
 
     def close(self) -> None:
         """End the session there. The lab stays up."""

@@ -50,6 +50,8 @@ class Kind(IntEnum):
     """Asked for by a client: the lab's end."""
     GONE = 13
     """The lab has ended, and this is why: a sentence and the console's last lines, a str."""
+    RENEW = 14
+    """Asked for by a client: another machine in place of this one."""
 
 
 _KINDS = frozenset(int(kind) for kind in Kind)

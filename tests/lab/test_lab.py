@@ -205,3 +205,19 @@ def test_keeper_that_does_not_start_is_told_with_its_words(tmp_path: Path) -> No
     lab = Lab(State(tmp_path / "lab"), ("-c", "raise SystemExit('no such thing')"))
     with pytest.raises(Unavailable, match="the lab's keeper does not start: no such thing"):
         lab.start()
+
+
+def test_renewed_lab_has_another_machine_and_ends_what_ran_in_the_first(
+    make_lab: MakeLab, tmp_path: Path
+) -> None:
+    lab = make_lab(*AGENT, limits="beat=0.05")
+    lab.start()
+    first = lab.await_ready()
+    run = lab.run(["sleep", "1000"])
+    second = lab.renew()
+    assert second.phase == "ready"
+    assert second.seconds < first.seconds + 60
+    with pytest.raises(LabGone, match="a client asked for another machine"):
+        list(run.frames())
+    kinds = (frame.kind for frame in lab.run(["true"]).frames())
+    assert next(kind for kind in kinds if kind in (Kind.EXIT, Kind.GONE)) is Kind.EXIT
