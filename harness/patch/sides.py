@@ -29,11 +29,7 @@ class Side:
     subject: str = ""
 
     def __str__(self) -> str:
-        return (
-            f"{self.name} {self.commit[:9]} “{self.subject}”"
-            if self.commit
-            else f"{self.name} {self.vmm}".strip()
-        )
+        return f"{self.name} {self.commit[:9] or self.vmm}".strip()
 
 
 def given(option: str, text: str) -> Side:
