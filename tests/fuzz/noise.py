@@ -24,6 +24,10 @@ TOKENS = (
     b"[" * 5000,
     b'{"a":' * 5000,
     b"x" * 70_000,
+    b" " * 70_000,
+    b"\n" * 70_000,
+    b" 9" * 30_000,
+    b"a: " * 30_000,
     "\N{ARABIC-INDIC DIGIT ONE}".encode(),
     bytes(range(256)),
 )

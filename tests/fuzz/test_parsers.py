@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.bounded import Unreadable, parse_json
+from harness.deadline import PACE
 from harness.errors import HarnessError
 from harness.expected.baseline import load_baseline
 from harness.guest.linux import pktgen
@@ -36,6 +38,8 @@ from harness.vmm.qemu_state import NicState, sections
 from harness.vmm.release import _pins as load_pins
 from tests.fuzz.noise import noisy
 
+LATE = 5.0
+"""Seconds for what takes milliseconds: the machine may be busy."""
 MAC = "02:00:00:00:01:00"
 
 
@@ -173,8 +177,10 @@ PARSERS = {
 @given(data=st.data())
 def test_it_answers_or_says_what_is_wrong(parser: Parser, data: st.DataObject) -> None:
     content = data.draw(noisy(*parser.examples))
+    began = time.monotonic()
     with suppress(HarnessError, Unreadable):
         parser.call(content)
+    assert time.monotonic() - began < LATE * PACE, "it takes the longer the more there is, and more than that"
 
 
 @pytest.mark.parametrize("parser", PARSERS.values(), ids=PARSERS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from harness.errors import GuestError
 
-_PACKETS = re.compile(r"^\s*(rx|tx)(?:_queue_)?(\d{1,5})_packets: (\d{1,20})$", re.MULTILINE)
+_PACKETS = re.compile(r"^[ \t]*(rx|tx)(?:_queue_)?(\d{1,5})_packets: (\d{1,20})$", re.MULTILINE)
 """`rx_queue_0_packets: 3` by ethtool -S up to Linux 6.9, `rx0_packets: 3` by queue-stats."""
 
 DOWN = "the interface is down"
@@ -24,7 +24,7 @@ class Channels:
 
 def parse_channels(text: str) -> Channels:
     """Read `ethtool -l`: the maximum comes first, the current setting second."""
-    found = re.findall(r"^Combined:\s+(\d{1,9})$", text, re.MULTILINE)
+    found = re.findall(r"^Combined:[ \t]+(\d{1,9})$", text, re.MULTILINE)
     if len(found) != 2:
         raise GuestError(f"ethtool -l names no combined channels; it said: {text!r}")
     return Channels(maximum=int(found[0]), current=int(found[1]))

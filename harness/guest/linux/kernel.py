@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 
 from harness.errors import GuestError
 
@@ -13,6 +14,7 @@ WARNING = 4
 SLOW_HOST = re.compile(r"hrtimer: interrupt took|perf: interrupt took|clocksource: ")
 """Warnings about time, which a busy host causes and no device."""
 
+_COUNT = re.compile(r"[0-9]{1,20}")
 _LOG_LINE = re.compile(r"<(\d{1,9})>\[ *[\d.]+\] (.*)")
 
 
@@ -38,11 +40,12 @@ class LogLine:
 def parse_interrupts(text: str, device: str) -> QueueInterrupts:
     """Read /proc/interrupts for a virtio device, such as `virtio0`."""
     counts: dict[str, dict[int, int]] = {"input": {}, "output": {}}
-    row = re.compile(
-        rf"^ *\d+:((?: +\d{{1,20}})+) .*\b{re.escape(device)}-(input|output)\.(\d{{1,5}})$", re.MULTILINE
-    )
-    for per_cpu, direction, queue in row.findall(text):
-        counts[direction][int(queue)] = sum(map(int, per_cpu.split()))
+    queue_of = re.compile(rf"\b{re.escape(device)}-(input|output)\.(\d{{1,5}})$")
+    for line in text.splitlines():
+        number, _, row = line.partition(":")
+        if number.strip().isdecimal() and (queue := queue_of.search(row)):
+            per_cpu = takewhile(_COUNT.fullmatch, row.split())
+            counts[queue[1]][int(queue[2])] = sum(map(int, per_cpu))
     return QueueInterrupts(rx=_in_order(counts["input"]), tx=_in_order(counts["output"]))
 
 
