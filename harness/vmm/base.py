@@ -240,6 +240,10 @@ class Vmm(ABC):
         """The fewest vCPUs that this VMM takes for a VM with these NICs."""
         return 1
 
+    def change_serial(self) -> str | None:
+        """Reach the guests' serial port in another way from now on; which, in words, or None if there is no other."""
+        return None
+
     def withholds_vectors(self, nic: NicConfig) -> str:
         """Why this suite gives a NIC no MSI-X on this build, with the way out; empty where it does."""
         return ""

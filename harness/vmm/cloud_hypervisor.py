@@ -6,7 +6,6 @@ Its own seccomp filter is always on: a forbidden system call is one of the defec
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -36,7 +35,8 @@ from harness.vmm.cloud_hypervisor_state import ComponentState, components
 from harness.vmm.cloud_hypervisor_threads import being_started
 from harness.vmm.http_socket import NoAnswer, Question, Reply
 from harness.vmm.memory import GuestMemory, map_shared_memory
-from harness.vmm.serial import SerialPort
+from harness.vmm.pty_line import PtyLine
+from harness.vmm.serial import Line, SerialPort
 
 START_PATIENCE = 10.0
 CALL_PATIENCE = 20.0
@@ -76,20 +76,24 @@ class CloudHypervisorVm(Vm):
         self._files = files
         self._silent = False
         """It has left a question unanswered once: it is not waited for as long again."""
-        connection = self._await_start(vmm, process, files.serial)
+        self._over_pty = vmm.over_pty
+        self.process = process
+        connection = self._await_start(vmm, process)
         super().__init__(vmm, config, process, SerialPort(connection, self.check_alive, self._why_closed))
 
-    def _await_start(self, vmm: CloudHypervisor, process: VmmProcess, path: Path) -> socket.socket:
+    def _await_start(self, vmm: CloudHypervisor, process: VmmProcess) -> Line:
         """The connected serial port: it exists once the VM was built, or never if the VMM refused its arguments."""
 
-        def connected() -> socket.socket | None:
-            if (connection := connect(path)) is None and (status := process.exit_status()) is not None:
+        def connected() -> Line | None:
+            if (connection := self._connect_serial()) is None and (
+                status := process.exit_status()
+            ) is not None:
                 raise process.died(vmm.name, status, "at start")
             return connection
 
         try:
             connection = wait_until(
-                f"{vmm.name} to open its serial socket",
+                f"{vmm.name} to open its serial port",
                 connected,
                 owed_by=Owner.VMM,
                 within=START_PATIENCE,
@@ -102,6 +106,16 @@ class CloudHypervisorVm(Vm):
             raise
         assert connection is not None
         return connection
+
+    def _connect_serial(self) -> Line | None:
+        """The serial port, connected: a socket, or the terminal that the VM names. None while it is not there."""
+        if not self._over_pty:
+            return connect(self._files.serial)
+        try:
+            answer = self._request("GET", "vm.info", None, (), Deadline(GLANCE))
+            return PtyLine(Path(parse_json(answer.content)["config"]["serial"]["file"]))
+        except (NoAnswer, OSError, Unreadable, KeyError, TypeError):
+            return None
 
     def call(
         self,
@@ -215,8 +229,8 @@ class CloudHypervisorVm(Vm):
         self.serial.await_close(within=CALL_PATIENCE, awaiting="the VM to be dropped for its reset")
         self.serial.close()
         connection = wait_until(
-            f"{self.vmm.name} to open its serial socket again after a reset",
-            lambda: connect(self._files.serial),
+            f"{self.vmm.name} to open its serial port again after a reset",
+            self._connect_serial,
             owed_by=Owner.VMM,
             within=START_PATIENCE,
             last=lambda: self.process.tail(2),
@@ -337,6 +351,15 @@ class CloudHypervisor(Vmm):
 
     kind = "cloud-hypervisor"
     takes_attachments_along = True
+    over_pty = False
+    """Whether the serial port is a pseudo-terminal: v40 and v45 die by their own seccomp filter once their serial
+    socket is used (cloud-hypervisor issue 7567)."""
+
+    def change_serial(self) -> str | None:
+        if self.over_pty:
+            return None
+        self.over_pty = True
+        return "a pseudo-terminal"
 
     def fewest_cpus(self, config: VmConfig) -> int:
         """It refuses a NIC with more pairs than boot vCPUs."""
@@ -350,7 +373,7 @@ class CloudHypervisor(Vmm):
             *files.arguments(),
             *("--cpus", f"boot={self.cpus(config)}"),
             *("--memory", f"size={config.memory_mib}M,shared={shared}{room}"),
-            *("--serial", f"socket={SERIAL}", "--console", "off"),
+            *("--serial", "pty" if self.over_pty else f"socket={SERIAL}", "--console", "off"),
         ]
         if config.firmware is not None:
             arguments += ["--firmware", str(config.firmware.absolute())]

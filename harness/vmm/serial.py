@@ -1,11 +1,11 @@
-"""The host's end of a guest's serial port: a stream socket, with everything that came kept as a transcript."""
+"""The host's end of a guest's serial port, with everything that came kept as a transcript."""
 
 from __future__ import annotations
 
 import select
-import socket
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 from harness.deadline import Deadline, wait_until
 from harness.errors import DeadlineExceeded, GuestError, Owner
@@ -24,6 +24,25 @@ SETTLE = 0.5
 """Seconds between a VMM's sockets closing and its end, at most."""
 
 
+class Line(Protocol):
+    """What of a stream socket a serial port uses: a socket, or something that behaves like one."""
+
+    def setblocking(self, flag: bool, /) -> None:
+        """Whether calls wait."""
+
+    def fileno(self) -> int:
+        """The descriptor."""
+
+    def send(self, data: memoryview, /) -> int:
+        """Bytes taken."""
+
+    def recv(self, size: int, /) -> bytes:
+        """Bytes that came; nothing once the other end has hung up."""
+
+    def close(self) -> None:
+        """Hang up."""
+
+
 class SerialPort:
     """Reads and writes a guest's serial port.
 
@@ -33,7 +52,7 @@ class SerialPort:
 
     def __init__(
         self,
-        connection: socket.socket,
+        connection: Line,
         alive: Callable[[str], None],
         why_closed: Callable[[], str] = lambda: "",
     ) -> None:

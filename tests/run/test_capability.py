@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import platform
 import re
 from collections.abc import Callable
@@ -56,7 +57,7 @@ def binary(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def vmm(binary: Path) -> Vmm:
+def vmm(binary: Path) -> CloudHypervisor:
     return CloudHypervisor("base", binary, "v1")
 
 
@@ -213,6 +214,25 @@ def test_a_call_that_the_builds_own_filter_forbids_is_told_with_its_thread(
     assert ask().probe_guest.detail == f"{host.ends['probe']}{call}"
     host.ends["probe"] = VmmDied("base died (exit status 1) at start")
     assert ask().probe_guest.detail == str(host.ends["probe"])
+
+
+def test_a_build_whose_filter_forbids_its_serial_socket_is_reached_over_a_terminal(
+    vmm: CloudHypervisor, tmp_path: Path, host: Host, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answers(*_: object) -> None:
+        if not vmm.over_pty:
+            raise VmmDied("base died (killed by SIGSYS) while its serial port was awaited")
+
+    monkeypatch.setattr(capability, "_answers", answers)
+    monkeypatch.setattr(capability, "_forbidden_call", lambda *_: "; thread x made the system call y")
+    found = ask()
+    assert [answer.works for answer in vars(found).values()] == [True, True, True]
+    assert re.fullmatch(
+        r"\d+\.\d\d s, over a pseudo-terminal: else base died .* thread x made the system call y",
+        found.probe_guest.detail,
+    )
+    assert pickle.loads(pickle.dumps(vmm)).over_pty  # so it comes to the workers
+    assert not list((tmp_path / "cache").rglob("*.json"))
 
 
 def test_full_disk_costs_only_the_memory_of_it(host: Host, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
