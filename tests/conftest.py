@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.deadline import PACE
 from harness.errors import Unavailable
 from harness.guest.probe.image import build_image
 from harness.host import namespace, tun
@@ -81,7 +82,7 @@ def runnable() -> None:
     if not os.access(tun.DEVICE, os.R_OK | os.W_OK):
         pytest.skip(f"no permission for {tun.DEVICE}: run with sudo")
     tried = subprocess.run(
-        [sys.executable, "-c", ENTER], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", ENTER], capture_output=True, text=True, timeout=60 * PACE, check=False
     )
     if tried.returncode:
         pytest.skip(tried.stderr.splitlines()[-1])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.bisect import examine, search
+from harness.deadline import PACE
 from tests.bisect.quick_step import read_answer
 from tests.synthetic_runs import make_result, make_run
 
@@ -36,7 +37,7 @@ def git(folder: Path, *words: str) -> str:
         check=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=60 * PACE,
     )
     return done.stdout.strip()
 

@@ -77,7 +77,7 @@ def test_a_build_that_runs_no_vm_is_not_blamed(
 ) -> None:
     hashes = commits(["good", "bad"])
     ends = ["--good", hashes[0], "--bad", hashes[-1], "--test", "conformance/mq/test_default.py"]
-    broken = """echo '#!/bin/sh' > vmm; echo 'echo QEMU emulator version 1; [ "$1" = --version ]' >> vmm"""
+    broken = """echo '#!/bin/sh' > vmm; echo 'echo QEMU emulator version 1.0; [ "$1" = --version ]' >> vmm"""
     assert main([*options, *ends, "--build", f"{broken} && chmod +x vmm"]) == 2
     assert "it runs no VM here" in capfd.readouterr().err
     assert main([*options, *ends, "--build", "cp /bin/true vmm"]) == 2

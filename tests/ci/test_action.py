@@ -14,6 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from harness.checkout import ROOT
+from harness.deadline import PACE
 from harness.patch import command as patch
 from harness.version import VERSION
 
@@ -38,7 +39,7 @@ def follows(schema: str, text: str, folder: Path) -> subprocess.CompletedProcess
         f"vendor.github-{schema}",
         str(file),
     ]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60 * PACE, check=False)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ class Judged:
             cwd=self.folder,
             env={**os.environ, **values, **files, **place, **path},
             check=True,
-            timeout=60,
+            timeout=60 * PACE,
         )
         assert set(step["env"]) <= {*values, *place}
         return (self.folder / "words").read_text().split("\0")[:-1]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ruamel.yaml import YAML
 
+from harness.deadline import PACE
 from harness.patch import command as patch
 from harness.record.results import Shard, dumps
 
@@ -42,7 +43,7 @@ def bash(text: str, folder: Path, **environment: str) -> subprocess.CompletedPro
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=120 * PACE,
         check=False,
     )
 
@@ -50,7 +51,9 @@ def bash(text: str, folder: Path, **environment: str) -> subprocess.CompletedPro
 @pytest.mark.parametrize("workflow", sorted(WORKFLOW.parent.iterdir()), ids=lambda path: path.name)
 def test_each_workflow_follows_githubs_schema(workflow: Path) -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
-    done = subprocess.run([*command, str(workflow)], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [*command, str(workflow)], capture_output=True, text=True, timeout=60 * PACE, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -58,7 +61,7 @@ def test_a_workflow_that_does_not_is_refused(tmp_path: Path) -> None:
     broken = tmp_path / "broken.yml"
     broken.write_text(WORKFLOW.read_text().replace("runs-on:", "runs-at:", 1))
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows"]
-    done = subprocess.run([*command, str(broken)], capture_output=True, timeout=60, check=False)
+    done = subprocess.run([*command, str(broken)], capture_output=True, timeout=60 * PACE, check=False)
     assert done.returncode == 1
 
 
@@ -181,7 +184,7 @@ def test_systemd_takes_the_units(unit: str) -> None:
         ["systemd-analyze", "verify", str(UNITS / unit)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=60 * PACE,
         check=False,
     )
     complaints = [line for line in done.stderr.splitlines() if unit in line and "not executable" not in line]

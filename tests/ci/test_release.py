@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.checkout import ROOT
+from harness.deadline import PACE
 from harness.version import VERSION
 from tests.bisect.conftest import IDENTITY, git
 
@@ -43,7 +44,7 @@ def release(repo: Path, *words: str) -> subprocess.CompletedProcess[str]:
         env={**os.environ, **IDENTITY},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=60 * PACE,
         check=False,
     )
 
@@ -79,7 +80,9 @@ def test_a_release_is_a_commit_a_tag_and_a_wheel(repo: Path) -> None:
 def test_what_is_no_release_is_refused_and_changes_nothing(
     repo: Path, version: str, spoil: str, said: str
 ) -> None:
-    subprocess.run(["sh", "-c", spoil], cwd=repo, env={**os.environ, **IDENTITY}, check=True, timeout=60)
+    subprocess.run(
+        ["sh", "-c", spoil], cwd=repo, env={**os.environ, **IDENTITY}, check=True, timeout=60 * PACE
+    )
     before = git(repo, "rev-parse", "HEAD"), git(repo, "tag"), (repo / "harness/version.py").read_text()
     done = release(repo, version)
     assert done.returncode == 1

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.command_line import COMMANDS
+from harness.deadline import PACE
 from harness.version import VERSION
 
 CI = Path(__file__).resolve().parents[2] / "ci"
@@ -26,13 +27,13 @@ def test_a_machine_that_is_not_set_up_is_no_verdict(tmp_path: Path, name: str, s
     shutil.copy2(CI / name, tmp_path / "ci")
     (tmp_path / "ci/setup").write_text("#!/bin/sh\nexit 1\n")
     (tmp_path / "ci/setup").chmod(0o755)
-    assert subprocess.run([tmp_path / "ci" / name], timeout=60, check=False).returncode == status
+    assert subprocess.run([tmp_path / "ci" / name], timeout=60 * PACE, check=False).returncode == status
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_every_command_can_be_started_and_is_bash(script: Path) -> None:
     assert os.access(script, os.X_OK)
-    assert subprocess.run(["bash", "-n", script], timeout=60, check=False).returncode == 0
+    assert subprocess.run(["bash", "-n", script], timeout=60 * PACE, check=False).returncode == 0
 
 
 def test_every_command_is_one_of_the_installed_program_too() -> None:
@@ -56,5 +57,5 @@ def test_every_command_says_its_version(tmp_path: Path, script: Path) -> None:
     elif script.name != "setup":
         shutil.copy2(CI / "setup", tmp_path / "ci")
     command = [str(tmp_path / "ci" / script.name), "--version"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60 * PACE, check=False)
     assert (done.returncode, done.stdout) == (0, f"virtio-net-mq {VERSION}\n"), done.stderr

@@ -15,6 +15,7 @@ import pytest
 
 from harness.checkout import ROOT
 from harness.command_line import COMMANDS
+from harness.deadline import PACE
 from harness.version import VERSION
 from harness.vmm.base import Vmm
 
@@ -26,7 +27,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built of this checkout."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=120, capture_output=True)
+    subprocess.run(command, cwd=ROOT, check=True, timeout=120 * PACE, capture_output=True)
     (built,) = folder.glob("*.whl")
     return built
 
@@ -45,7 +46,7 @@ class Installed:
             env=self._environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=120 * PACE,
             check=False,
         )
 
@@ -71,7 +72,7 @@ def test_it_has_the_version_and_the_suite(wheel: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=60 * PACE,
     ).stdout.split()
     assert len(tracked) > 50
     assert {f"harness/suite/{name}" for name in tracked} <= inside

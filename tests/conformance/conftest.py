@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from harness.deadline import PACE
+
 ROOT = Path(__file__).parents[2]
 COLLECT = """
 import json, sys
@@ -50,7 +52,7 @@ def collected() -> list[Collected]:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=120 * PACE,
         check=True,
     )
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

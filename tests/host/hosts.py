@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
+from harness.deadline import PACE
+
 ROOT = Path(__file__).parents[2]
 ORDINARY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 LOOK = """
@@ -87,7 +89,7 @@ def look(program: Path, *prefix: str, host: Sequence[str] = ()) -> Found:
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(program), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=60 * PACE,
         check=False,
     )
     said = done.stderr.strip()
@@ -110,6 +112,6 @@ def _python(code: str, paths: Sequence[str]) -> subprocess.CompletedProcess[str]
         env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=60 * PACE,
         check=True,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.deadline import PACE
 from harness.errors import Unavailable
 from harness.host import namespace
 
@@ -33,7 +34,7 @@ def test_setup_installs_no_packages_there(tmp_path: Path) -> None:
         env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=60 * PACE,
         check=False,
     )
     assert done.returncode == 1

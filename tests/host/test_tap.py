@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pyroute2 import IPRoute
 
-from harness.deadline import wait_until
+from harness.deadline import PACE, wait_until
 from harness.errors import BadInput, DeadlineExceeded, Owner, Unavailable
 from harness.host import tap as tap_module
 from harness.host import tun, wire
@@ -216,7 +216,7 @@ def test_queues_of_another_process_are_seen(tap: Tap, open_queues: OpenQueues) -
         held = wait_until(
             "cat to hold them", lambda: tap.queues(vmm.pid).each or None, owed_by=Owner.HOST, within=5
         )
-        vmm.communicate(timeout=5)
+        vmm.communicate(timeout=5 * PACE)
     assert held == (True, False)
 
 

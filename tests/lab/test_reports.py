@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.checkout import ROOT
+from harness.deadline import PACE
 
 KINDS = """
 import pytest
@@ -105,7 +106,7 @@ def said_of(folder: Path, conftest: str, options: tuple[str, ...]) -> tuple[str,
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=60 * PACE,
         env={"PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 1, done.stdout + done.stderr

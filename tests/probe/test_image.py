@@ -11,6 +11,7 @@ import pytest
 
 from harness.deadline import wait_until
 from harness.errors import GuestError, Owner, Unavailable, VmmDied
+from harness.guest import compiler as compiler_module
 from harness.guest.probe import image as image_module
 from harness.guest.probe.bus import map_registers, port_in, read
 from harness.guest.probe.image import build_image
@@ -75,7 +76,7 @@ def test_compiler_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monkey
     compiler.write_text("#!/bin/sh\nexec tail -f /dev/null\n")
     compiler.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr(image_module, "BUILD_PATIENCE", 0.1)
+    monkeypatch.setattr(compiler_module, "PATIENCE", 0.1)
     with pytest.raises(Unavailable, match="did not build the probe guest within"):
         build_image(tmp_path / "cache")
 

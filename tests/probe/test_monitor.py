@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.deadline import PACE
 from harness.errors import DeadlineExceeded, GuestError, VmmDied
 from harness.guest.probe import monitor as monitor_module
 from harness.guest.probe.bus import port_in, read
@@ -92,7 +93,9 @@ def test_answer_to_another_question_is_no_greeting(line: Line, machine: Machine)
 
 def test_silent_guest_is_named_with_its_last_words(line: Line, machine: Machine) -> None:
     line.far.sendall(b"BIOS: no bootable device\n")
-    with pytest.raises(DeadlineExceeded, match=r"waited 0\.1 s for .*last words: 'BIOS: no bootable device'"):
+    with pytest.raises(
+        DeadlineExceeded, match=rf"waited {0.05 * PACE:.1f} s for .*: 'BIOS: no bootable device'"
+    ):
         Monitor(line.port, machine.memory, MEMORY)
 
 
@@ -138,7 +141,9 @@ def test_restart_in_the_middle_of_a_batch_is_named(line: Line, machine: Machine)
 
 def test_silence_in_a_batch_is_named(line: Line, machine: Machine) -> None:
     monitor = greeted(line, machine)
-    with pytest.raises(DeadlineExceeded, match=r"waited 0\.1 s for a batch of 1 operations; .*last words"):
+    with pytest.raises(
+        DeadlineExceeded, match=rf"waited {0.05 * PACE:.1f} s for a batch of 1 operations; .*last words"
+    ):
         monitor.run([read(4, 0)])
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.deadline import wait_until
+from harness.deadline import PACE, wait_until
 from harness.errors import DeadlineExceeded, Owner, Unavailable
 from harness.process.child import VmmProcess
 from harness.process.exit_status import ExitStatus
@@ -64,7 +64,9 @@ def test_end_is_told_as_the_shell_does(run: Run, code: str, status: ExitStatus, 
 def test_living_process_has_no_exit_status(run: Run) -> None:
     process = run(FOREVER)
     assert process.exit_status() is None
-    with pytest.raises(DeadlineExceeded, match=rf"waited 0\.1 s for process {process.pid} .* still runs"):
+    with pytest.raises(
+        DeadlineExceeded, match=rf"waited {0.1 * PACE:.1f} s for process {process.pid} .* still runs"
+    ):
         process.wait(0.1)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.deadline import PACE
 from harness.errors import BadInput
 from harness.gate.merge import main as merge
 from harness.record.results import load
@@ -65,7 +66,7 @@ def run_shard(folder: Path, qemu: Vmm, *words: str) -> tuple[int, str]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=120 * PACE,
         check=False,
     )
     return done.returncode, done.stdout + done.stderr

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.deadline import wait_until
+from harness.deadline import PACE, wait_until
 from harness.errors import DeadlineExceeded, Owner, VmmDied
 from harness.vmm import memory as memory_module
 from harness.vmm.memory import GuestMemory, map_shared_memory
@@ -66,7 +66,7 @@ def test_memory_of_another_process_is_found_by_its_size() -> None:
             "its bytes", lambda: memory.read(4096, 19) == b"from the other side", owed_by=Owner.HOST, within=5
         )
         memory.set16(8192, 0x6261)
-        said, _ = process.communicate(timeout=10)
+        said, _ = process.communicate(timeout=10 * PACE)
         memory.close()
     assert said == b"up\nab"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,21 +15,19 @@ from harness.vmm.serial import SerialPort
 
 
 @pytest.fixture
-def vmms_end() -> Iterator[int]:
-    main, user = os.openpty()
-    os.close(user)
-    yield main
-    os.close(main)
-
-
-@pytest.fixture
-def port(vmms_end: int) -> Iterator[SerialPort]:
-    port = SerialPort(PtyLine(Path(os.ptsname(vmms_end))), lambda _: None)
-    yield port
+def ends() -> Iterator[tuple[int, SerialPort]]:
+    """The VMM's end, and the port that is connected to it."""
+    vmms, users = os.openpty()
+    port = SerialPort(PtyLine(Path(os.ttyname(users))), lambda _: None)
+    os.close(users)
+    yield vmms, port
     port.close()
+    with suppress(OSError):
+        os.close(vmms)
 
 
-def test_lines_go_both_ways_as_they_are(port: SerialPort, vmms_end: int) -> None:
+def test_lines_go_both_ways_as_they_are(ends: tuple[int, SerialPort]) -> None:
+    vmms_end, port = ends
     os.write(vmms_end, b"probe 1\nno echo\r\n")
     assert port.read_line(within=1, awaiting="a line") == b"probe 1"
     assert port.read_line(within=1, awaiting="a line") == b"no echo"
@@ -37,13 +36,11 @@ def test_lines_go_both_ways_as_they_are(port: SerialPort, vmms_end: int) -> None
     assert port.drain() == b""
 
 
-def test_a_vmm_that_hangs_up_is_noticed() -> None:
-    main, user = os.openpty()
-    port = SerialPort(PtyLine(Path(os.ptsname(main))), lambda _: None)
-    os.close(user)
-    os.write(main, b"last words")
-    os.close(main)
+def test_a_vmm_that_hangs_up_is_noticed_once_all_is_read(ends: tuple[int, SerialPort]) -> None:
+    vmms_end, port = ends
+    os.write(vmms_end, b"a line\n")
+    assert port.read_line(within=1, awaiting="a line") == b"a line"
+    os.close(vmms_end)
     with pytest.raises(GuestError, match="the VMM closed the serial port"):
         port.read_line(within=1, awaiting="a line")
-    port.close()
     port.close()

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from harness.deadline import Deadline, wait_until
+from harness.deadline import PACE, Deadline, wait_until
 from harness.errors import DeadlineExceeded, GuestError, Owner, VmmDied
 from harness.vmm import serial as serial_module
 from harness.vmm.serial import SerialPort
@@ -53,7 +53,9 @@ def test_lines_come_whole_and_without_their_ends(port: SerialPort, far: socket.s
 def test_silence_is_reported_with_the_last_words(port: SerialPort, far: socket.socket) -> None:
     far.sendall(b"panic: told to\nhalf a li")
     assert read(port) == b"panic: told to"
-    with pytest.raises(DeadlineExceeded, match=r"waited 0\.0 s for a line; .*'panic: told to\\nhalf a li'"):
+    with pytest.raises(
+        DeadlineExceeded, match=rf"waited {0.02 * PACE:.1f} s for a line; .*'panic: told to\\nhalf a li'"
+    ):
         read(port, 0.02)
 
 
@@ -163,7 +165,7 @@ def test_line_without_end_is_told(port: SerialPort, far: socket.socket) -> None:
 def test_lines_without_end_keep_no_deadline_alive(port: SerialPort, far: socket.socket) -> None:
     thread = flood(far, b"nothing of interest\n" * 1000)
     deadline = Deadline(0.2)
-    with pytest.raises(DeadlineExceeded, match=r"waited 0\.\d s for a line"):
+    with pytest.raises(DeadlineExceeded, match=r"waited \d\.\d s for a line"):
         read_on(port, deadline)
     with pytest.raises(DeadlineExceeded, match="the end"):
         port.await_close(within=0.2, awaiting="the end")

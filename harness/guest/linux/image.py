@@ -69,7 +69,7 @@ def _resolved(recipe: Recipe) -> _Resolved:
 
     shape = " ".join(field.name for field in fields(Package))  # an earlier version of us may have asked too
     state = shape.encode() + recipe.digest_input + packages.lists_state()
-    file = cached("linux-packages.json", state, ask_apt)
+    file = cached("linux-resolved.json", state, ask_apt)
     try:
         listed = parse_json(read_file(file, MIB))
         return _Resolved(

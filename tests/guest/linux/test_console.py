@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from harness.deadline import PACE
 from harness.errors import DeadlineExceeded, GuestError, Unavailable, VmmDied
 from harness.guest.linux.console import Console, GuestRebooted
 from harness.vmm.serial import SerialPort
@@ -60,7 +61,7 @@ def test_silence_ends_at_the_deadline_with_what_came_before_it(console: Console,
     with pytest.raises(DeadlineExceeded) as caught:
         console.await_ready(within=0.1)
     assert str(caught.value) == (
-        "waited 0.1 s for the Linux guest to boot and to say `guest ready` on its console\n"
+        f"waited {0.1 * PACE:.1f} s for the Linux guest to boot and to say `guest ready` on its console\n"
         "--- console:\nDecompressing Linux...\n--- the VMM's log:\nthe VMM's last words"
     )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.deadline import PACE
 from harness.errors import BadInput, Unavailable
 from harness.guest.linux import image, kernel_packages, packages, recipe
 from harness.guest.linux.image import linux_image
@@ -136,7 +137,7 @@ def test_the_recipe_that_ships_is_well_formed() -> None:
     assert [path.name for path in shipped.programs.values() if path.is_file()] == ["queue-stats.c"]
     assert {"virtio_pci", "virtio_net"} <= set(shipped.boot_modules)
     for script in shipped.scripts.values():
-        subprocess.run(["sh", "-n"], input=script, check=True, timeout=10)
+        subprocess.run(["sh", "-n"], input=script, check=True, timeout=10 * PACE)
 
 
 def test_answers_that_an_earlier_version_cached_are_asked_for_anew(

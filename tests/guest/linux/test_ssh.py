@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from harness.deadline import PACE
 from harness.errors import DeadlineExceeded, GuestError, VmmDied
 from harness.guest.linux import ssh
 from harness.guest.linux.keys import Keys, make_keys
@@ -60,13 +61,14 @@ def test_a_command_that_hangs_ends_at_its_deadline_and_tells_its_output(connecti
     with pytest.raises(DeadlineExceeded) as caught:
         connection.run("hang", within=0.3)
     assert str(caught.value) == (
-        "waited 0.3 s for `hang` to end\n--- its output so far:\nstarted\nsomething odd\n--- console:\nlogin prompt"
+        f"waited {0.3 * PACE:.1f} s for `hang` to end\n"
+        "--- its output so far:\nstarted\nsomething odd\n--- console:\nlogin prompt"
     )
     assert connection.run("hello").stdout == "hello\n"
 
 
 def test_a_command_that_the_server_never_starts_ends_at_its_deadline(connection: Connection) -> None:
-    with pytest.raises(DeadlineExceeded, match=r"waited 0.3 s for `no answer` to end"):
+    with pytest.raises(DeadlineExceeded, match=rf"waited {0.3 * PACE:.1f} s for `no answer` to end"):
         connection.run("no answer", within=0.3)
 
 
@@ -131,7 +133,7 @@ def test_an_address_that_never_answers_ends_at_the_deadline(
 ) -> None:
     unreachable[0] = 1 << 30
     with pytest.raises(
-        DeadlineExceeded, match=r"(?s)waited 0.2 s for SSH at 127.0.0.1 port 22.*login prompt"
+        DeadlineExceeded, match=rf"(?s)waited {0.2 * PACE:.1f} s for SSH at 127.0.0.1 port 22.*login prompt"
     ):
         Connection(LOCALHOST, keys, watch, within=0.2)
 
@@ -148,7 +150,9 @@ def test_nothing_is_sent_to_a_guest_after_the_connection_was_closed(keys: Keys, 
 
 def test_a_server_that_says_nothing_ends_at_the_deadline(serve: Serve, keys: Keys, watch: FakeWatch) -> None:
     port = serve(mute=True)
-    with pytest.raises(DeadlineExceeded, match=rf"waited 0.3 s for an SSH login at 127.0.0.1 port {port}"):
+    with pytest.raises(
+        DeadlineExceeded, match=rf"waited {0.3 * PACE:.1f} s for an SSH login at 127.0.0.1 port {port}"
+    ):
         Connection(LOCALHOST, keys, watch, port=port, within=0.3)
 
 

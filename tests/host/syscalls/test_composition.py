@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.deadline import PACE
 from harness.host.syscalls import Supervisor, available, delay, missing
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def test_signals_neither_interrupt_nor_double_a_call_that_waits(stand_in: MakeSt
 def test_under_another_listener_the_reason_is_given() -> None:
     program = "from harness.host.syscalls import missing; print(missing())"
     with Supervisor([sys.executable, "-c", program], stdout=subprocess.PIPE) as supervisor:
-        said, _ = supervisor.popen.communicate(timeout=20)
+        said, _ = supervisor.popen.communicate(timeout=20 * PACE)
     assert b"already runs under another seccomp listener" in said
 
 
@@ -73,14 +74,14 @@ def test_without_the_right_to_filter_privileges_are_given_up_for_it() -> None:
         "-c",
         program,
     ]
-    said = subprocess.run(weak, capture_output=True, timeout=20, check=True).stdout
+    said = subprocess.run(weak, capture_output=True, timeout=20 * PACE, check=True).stdout
     assert [line.split(b"\t")[-1] for line in said.split(b"\n")] == [b"1", b"0", b"0", b"", b""]
 
 
 def test_with_the_right_to_filter_privileges_stay(stand_in: MakeStandIn) -> None:
     stand_in()
     with Supervisor(["grep", "NoNewPrivs", "/proc/self/status"], stdout=subprocess.PIPE) as supervisor:
-        said, _ = supervisor.popen.communicate(timeout=10)
+        said, _ = supervisor.popen.communicate(timeout=10 * PACE)
     assert said == b"NoNewPrivs:\t0\n"
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.deadline import PACE
 from harness.errors import Unavailable
 from harness.host.syscalls import Violation, ViolationWatch, violation_report
 from harness.host.syscalls.names import command_name, system_call_name
@@ -80,7 +81,7 @@ def test_a_traced_process_keeps_its_exit_status(watch: ViolationWatch) -> None:
     program = "import sys, threading; threading.Thread(target=sys.stdin.read).start(); sys.exit(7)"
     with subprocess.Popen([sys.executable, "-I", "-S", "-c", program], stdin=subprocess.PIPE) as popen:
         watch.attach(popen.pid)
-        popen.communicate(timeout=10)
+        popen.communicate(timeout=10 * PACE)
         assert popen.returncode == 7
 
 
