@@ -11,6 +11,7 @@ from harness.host import namespace
 from harness.host.syscalls import Supervisor, supervisor_of
 from harness.testbed.nic import LinuxNic, Nic, ProbeNic
 from harness.testbed.testbed import NicPlan, Testbed
+from harness.testbed.tunsetqueue import changes_otherwise
 
 pytest_plugins = ("harness.run.plugin", "harness.lab.plugin")
 
@@ -42,6 +43,13 @@ def supervisor(nic: Nic) -> Supervisor:
     found = supervisor_of(nic.vm.process)
     assert found is not None
     return found
+
+
+@pytest.fixture
+def tunsetqueue(nic: Nic, supervisor: Supervisor) -> None:
+    """Skips a VMM that changes the queues of a tap by other means than those that the supervisor sees."""
+    if (why := changes_otherwise(nic, supervisor.calls)) is not None:
+        pytest.skip(why)
 
 
 @pytest.fixture

@@ -55,6 +55,10 @@ class VmmError(HarnessError):
     """The VMM refused a request or answered nonsense on its API. The text carries what it said."""
 
 
+class Lacks(HarnessError):
+    """The VMM does not have what a test asks of it, and does not claim to: such a test is skipped."""
+
+
 class VmmDied(VmmError):
     """The VMM's process ended where it should have lived. The text carries its exit status and last words.
 

@@ -16,7 +16,10 @@ from harness.lifecycle import PLUGGED_AGAIN, check
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic, ProbeNic
 from harness.testbed.testbed import NicPlan, Testbed
-from harness.vmm.cloud_hypervisor import CloudHypervisorVm
+from harness.vmm.abilities import Ability, OfKind
+from harness.vmm.base import Vm
+from harness.vmm.find import KINDS
+from harness.vmm.needs import needs
 
 pytestmark = pytest.mark.backends("tap", "vhost-user")
 
@@ -32,6 +35,7 @@ def once(call: Callable[[], object]) -> None:
 class Again(NamedTuple):
     """A call that works, the same when it is out of place, and what must come last for the VM to run again."""
 
+    ability: Ability
     first: Callable[[Nic], object]
     again: Callable[[Nic], object]
     at_last: Callable[[Nic], object] = lambda nic: None
@@ -41,38 +45,45 @@ class Again(NamedTuple):
 
 AGAIN = {
     "pause": Again(
-        lambda nic: nic.vm.pause(), lambda nic: nic.vm.pause(), lambda nic: nic.vm.resume(), "paused"
+        Ability.PAUSE,
+        lambda nic: nic.vm.pause(),
+        lambda nic: nic.vm.pause(),
+        lambda nic: nic.vm.resume(),
+        "paused",
     ),
-    "resume": Again(lambda nic: nic.vm.pause(), lambda nic: nic.vm.resume()),
-    "resume-what-runs": Again(lambda nic: nic.vm.state(), lambda nic: nic.vm.resume()),
-    "plug-the-same-id": Again(lambda nic: nic.vm.state(), lambda nic: nic.vm.add_nic(nic.config)),
-    "remove-an-unknown-id": Again(lambda nic: nic.vm.state(), lambda nic: nic.vm.remove_nic("nobody")),
+    "resume": Again(Ability.PAUSE, lambda nic: nic.vm.pause(), lambda nic: nic.vm.resume()),
+    "resume-what-runs": Again(Ability.PAUSE, lambda nic: nic.vm.state(), lambda nic: nic.vm.resume()),
+    "plug-the-same-id": Again(
+        Ability.HOT_PLUG, lambda nic: nic.vm.state(), lambda nic: nic.vm.add_nic(nic.config)
+    ),
+    "remove-an-unknown-id": Again(
+        Ability.HOT_PLUG, lambda nic: nic.vm.state(), lambda nic: nic.vm.remove_nic("nobody")
+    ),
 }
-OF_CLOUD_HYPERVISOR: dict[str, tuple[str, dict[str, object] | None]] = {
-    "boot-what-runs": ("vm.boot", None),
-    "create-what-is-there": ("vm.create", {"payload": {"kernel": "/nonexistent"}}),
-    "snapshot-what-runs": ("vm.snapshot", {"destination_url": "file:///nonexistent"}),
-    "resize-to-more-than-it-may-have": ("vm.resize", {"desired_vcpus": 255}),
-    "add-a-device-that-is-not-there": ("vm.add-device", {"path": "/nonexistent"}),
-}
-"""Requests that have no place while a VM runs."""
+MISPLACED = {(kind, name): call for kind in KINDS for name, call in kind.misplaced_requests.items()}
 
 
-@pytest.mark.parametrize("request_", OF_CLOUD_HYPERVISOR.values(), ids=OF_CLOUD_HYPERVISOR)
-@pytest.mark.only_on("cloud-hypervisor", reason="these are requests of cloud-hypervisor's API")
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(ask, id=name, marks=needs(OfKind(kind.kind, "these are requests of the API")))
+        for (kind, name), ask in MISPLACED.items()
+    ],
+)
 @requirement("NET-API-01")
-def test_request_out_of_place_is_refused(nic: Nic, request_: tuple[str, dict[str, object] | None]) -> None:
+def test_request_out_of_place_is_refused(nic: Nic, ask: Callable[[Vm], object]) -> None:
     """Refused in words, and again; the API answers, the VM runs, and the NIC works on."""
-    assert isinstance(nic.vm, CloudHypervisorVm)
     assert nic.set_pairs(ALL)
     for _ in range(2):
         with pytest.raises(VmmError):
-            nic.vm.call("PUT", *request_)
+            ask(nic.vm)
         assert nic.vm.state() == "running"
     check(nic, ALL)
 
 
-@pytest.mark.parametrize("call", AGAIN.values(), ids=AGAIN)
+@pytest.mark.parametrize(
+    "call", [pytest.param(call, id=name, marks=needs(call.ability)) for name, call in AGAIN.items()]
+)
 @requirement("NET-API-01")
 def test_call_out_of_place_is_answered(nic: Nic, call: Again) -> None:
     """Made twice more than once works: the API answers, the state is what it was, and the NIC works on."""
@@ -96,6 +107,7 @@ def plugged(testbed: Testbed, nic: ProbeNic) -> ProbeNic:
 
 
 @pytest.mark.backends("tap", "tap-fd", "vhost-user")
+@needs(Ability.HOT_PLUG)
 @requirement("NET-API-02", "NET-HOST-04")
 def test_removed_again_before_the_guest_ejects_it(testbed: Testbed, nic: ProbeNic, plugged: ProbeNic) -> None:
     """Until then it works, and so does the other; then it goes, and its id and place are free again."""
@@ -110,6 +122,7 @@ def test_removed_again_before_the_guest_ejects_it(testbed: Testbed, nic: ProbeNi
     check(plugged, ALL)
 
 
+@needs(Ability.HOT_PLUG)
 @requirement("NET-API-02", "NET-HOST-04")
 def test_plugged_again_before_the_guest_ejects_it(testbed: Testbed, nic: ProbeNic, plugged: ProbeNic) -> None:
     """The id is still taken: refused, and the removal goes its way; then the id is free."""
@@ -129,6 +142,7 @@ def test_plugged_again_before_the_guest_ejects_it(testbed: Testbed, nic: ProbeNi
 
 @pytest.mark.parametrize("pairs", [1, ALL], ids=["one-pair-on-a-tap-of-many", "four-pairs-on-a-tap-of-one"])
 @pytest.mark.backends("tap")
+@needs(Ability.HOT_PLUG)
 @requirement("NET-API-03", "NET-HOST-02")
 def test_tap_of_the_wrong_kind_is_refused_or_works(testbed: Testbed, nic: ProbeNic, pairs: int) -> None:
     """Plugged in while the VM runs: refused in words, or a NIC that works; the one beside it works on."""

@@ -17,6 +17,8 @@ from harness.register.mark import requirement
 from harness.testbed.nic import Nic
 from harness.testbed.surroundings import Surroundings
 
+pytestmark = pytest.mark.usefixtures("tunsetqueue")
+
 SLOWNESS = 0.02
 """Seconds that a call takes in a slow kernel."""
 

@@ -7,8 +7,10 @@ from harness.lifecycle import check
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic, ProbeNic
 from harness.testbed.testbed import NicPlan, Testbed
+from harness.vmm.abilities import Ability
+from harness.vmm.needs import needs
 
-pytestmark = pytest.mark.backends("tap", "tap-fd", "vhost-user")
+pytestmark = [pytest.mark.backends("tap", "tap-fd", "vhost-user"), needs(Ability.HOT_PLUG)]
 
 
 @pytest.fixture

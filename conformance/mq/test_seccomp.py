@@ -4,11 +4,13 @@ import pytest
 
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
+from harness.vmm.abilities import Ability
+from harness.vmm.needs import needs
 
 pytestmark = pytest.mark.backends("tap", "vhost-user")
 
 
-@pytest.mark.only_on("cloud-hypervisor", reason="the filter per thread is cloud-hypervisor's")
+@needs(Ability.THREAD_FILTERS)
 @requirement("NET-HOST-05")
 def test_every_worker_is_filtered_and_lives(nic: Nic) -> None:
     """Through growth, shrinkage and a reset, each thread but the main one runs under a filter, and none dies."""

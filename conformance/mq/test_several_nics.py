@@ -8,8 +8,10 @@ from harness.host.flows import flows
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
 from harness.testbed.testbed import NicPlan, Testbed
+from harness.vmm.abilities import Ability
+from harness.vmm.needs import needs
 
-pytestmark = pytest.mark.backends("tap", "vhost-user")
+pytestmark = [pytest.mark.backends("tap", "vhost-user"), needs(Ability.SEVERAL_NICS)]
 
 
 @pytest.fixture

@@ -6,9 +6,11 @@ from harness.lifecycle import check, check_all_active, count_fields, migrate, re
 from harness.register.mark import requirement
 from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import Testbed
+from harness.vmm.abilities import Ability
 from harness.vmm.base import Vmm
+from harness.vmm.needs import needs
 
-pytestmark = pytest.mark.needs("snapshot")
+pytestmark = needs(Ability.SNAPSHOT)
 
 each_count = pytest.mark.parametrize("pairs", [1, 2, 3, 4])
 copied_or_handed_over = pytest.mark.parametrize(
@@ -18,7 +20,7 @@ copied_or_handed_over = pytest.mark.parametrize(
         pytest.param(
             True,
             id="local",
-            marks=pytest.mark.only_on("cloud-hypervisor", reason="QEMU is asked for no such migration"),
+            marks=needs(Ability.LOCAL_MIGRATION),
         ),
     ],
 )
@@ -49,6 +51,7 @@ def test_snapshot(testbed: Testbed, nic_of_writer: ProbeNic, vmm: Vmm, recorded:
     check_carried_over(nic_of_writer, pairs, recorded)
 
 
+@needs(Ability.MIGRATION)
 @copied_or_handed_over
 @each_count
 @requirement("NET-SNAP-01", "NET-SNAP-02", "NET-SNAP-03")

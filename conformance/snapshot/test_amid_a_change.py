@@ -10,8 +10,10 @@ from harness.register.mark import requirement
 from harness.testbed.nic import ProbeNic
 from harness.testbed.surroundings import Surroundings
 from harness.testbed.testbed import Testbed
+from harness.vmm.abilities import Ability
+from harness.vmm.needs import needs
 
-pytestmark = pytest.mark.needs("snapshot")
+pytestmark = needs(Ability.SNAPSHOT)
 
 SLOW = 0.2
 """Seconds that the kernel takes for one queue."""
@@ -43,6 +45,7 @@ def test_saved_right_behind_the_doorbell(
     check(nic, after)
 
 
+@pytest.mark.usefixtures("tunsetqueue")
 @each_change
 @requirement("NET-SNAP-08", "NET-SNAP-01")
 def test_saved_amid_a_slow_change(
@@ -60,6 +63,7 @@ def test_saved_amid_a_slow_change(
     check(nic, after)
 
 
+@needs(Ability.MIGRATION)
 @each_change
 @requirement("NET-SNAP-08", "NET-SNAP-01")
 def test_migrated_right_behind_the_doorbell(

@@ -9,16 +9,17 @@ from harness.lifecycle import DAMAGES, NUMBERS, OTHERS, Damage, Snapshot, attemp
 from harness.register.mark import requirement
 from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import Testbed
+from harness.vmm.abilities import Ability, Need
+from harness.vmm.needs import needs
 
-pytestmark = pytest.mark.needs("snapshot")
-
-
-def _param(name: str, value: Any, only_on: str | None) -> Any:
-    reason = f"only the state that {only_on} writes can be damaged like this"
-    return pytest.param(value, id=name, marks=pytest.mark.only_on(only_on, reason=reason) if only_on else ())
+pytestmark = needs(Ability.SNAPSHOT)
 
 
-@pytest.mark.parametrize("damage", [_param(each.name, each, each.only_on) for each in DAMAGES])
+def _param(name: str, value: Any, *what: Need) -> Any:
+    return pytest.param(value, id=name, marks=needs(*what))
+
+
+@pytest.mark.parametrize("damage", [_param(each.name, each, *each.needs) for each in DAMAGES])
 @requirement("NET-SNAP-05")
 def test_damaged_snapshot(
     testbed: Testbed, nic: ProbeNic[Tap], snapshot_of_two: Snapshot, damage: Damage
@@ -30,8 +31,8 @@ def test_damaged_snapshot(
 
 @pytest.mark.parametrize(
     "value",
-    [_param(name, value, None) for name, value in NUMBERS.items()]
-    + [_param(name, value, "cloud-hypervisor") for name, value in OTHERS.items()],
+    [_param(name, value) for name, value in NUMBERS.items()]
+    + [_param(name, value, Ability.OPEN_STATE) for name, value in OTHERS.items()],
 )
 @requirement("NET-SNAP-05")
 def test_wrong_count(

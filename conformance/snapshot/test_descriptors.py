@@ -6,6 +6,8 @@ from harness.lifecycle import TRANSITIONS, Transition, check, save_and_restore
 from harness.register.mark import requirement
 from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import Testbed
+from harness.vmm.abilities import Ability
+from harness.vmm.needs import needs
 
 pytestmark = pytest.mark.backends("tap-fd")
 
@@ -25,7 +27,7 @@ def test_descriptors_over_a_reboot(testbed: Testbed, nic: ProbeNic, reboot: Tran
         check(nic, 4)
 
 
-@pytest.mark.needs("snapshot")
+@needs(Ability.SNAPSHOT)
 @pytest.mark.parametrize("pairs", [1, 2, 4])
 @requirement("NET-HOST-01", "NET-SNAP-01")
 def test_descriptors_over_a_restore(testbed: Testbed, nic: ProbeNic, pairs: int) -> None:

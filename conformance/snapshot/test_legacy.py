@@ -6,13 +6,12 @@ from harness.lifecycle import check, check_all_active, legacy_form, restore, rew
 from harness.register.mark import requirement
 from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import Testbed
+from harness.vmm.abilities import Ability
 from harness.vmm.base import Vmm
+from harness.vmm.needs import needs
 
-pytestmark = pytest.mark.needs("snapshot")
+pytestmark = needs(Ability.SNAPSHOT)
 
-only_cloud_hypervisor = pytest.mark.only_on(
-    "cloud-hypervisor", reason="QEMU has always recorded the count, and its stream holds no optional fields"
-)
 each_count = pytest.mark.parametrize("pairs", [1, 2, 4])
 
 
@@ -27,7 +26,7 @@ def legacy(testbed: Testbed, nic: ProbeNic, recorded_count: tuple[str, ...], pai
     return nic
 
 
-@only_cloud_hypervisor
+@needs(Ability.OPEN_STATE)
 @each_count
 @requirement("NET-SNAP-03")
 def test_snapshot_without_a_count(legacy: ProbeNic) -> None:
@@ -37,7 +36,7 @@ def test_snapshot_without_a_count(legacy: ProbeNic) -> None:
     check(legacy, 2)
 
 
-@only_cloud_hypervisor
+@needs(Ability.OPEN_STATE)
 @each_count
 @requirement("NET-SNAP-03", "NET-RST-02")
 def test_reset_after_a_snapshot_without_a_count(legacy: ProbeNic) -> None:

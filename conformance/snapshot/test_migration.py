@@ -8,8 +8,10 @@ from harness.lifecycle import CutLine, check, destination, migrate
 from harness.register.mark import requirement
 from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import Testbed
+from harness.vmm.abilities import Ability
+from harness.vmm.needs import needs
 
-pytestmark = pytest.mark.needs("snapshot")
+pytestmark = needs(Ability.MIGRATION)
 
 
 @requirement("NET-SNAP-01")

@@ -5,8 +5,10 @@ import pytest
 from harness.lifecycle import check
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
+from harness.vmm.abilities import Ability
+from harness.vmm.needs import needs
 
-pytestmark = pytest.mark.backends("tap", "vhost-user")
+pytestmark = [pytest.mark.backends("tap", "vhost-user"), needs(Ability.PAUSE)]
 
 
 @pytest.mark.drivers("probe", "linux")

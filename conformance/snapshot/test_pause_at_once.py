@@ -12,12 +12,12 @@ from harness.lifecycle import check_receives
 from harness.register.mark import requirement
 from harness.testbed.nic import ProbeNic
 from harness.testbed.surroundings import Surroundings
+from harness.vmm.abilities import Ability
+from harness.vmm.needs import needs
 
 pytestmark = [
     pytest.mark.backends("tap", "vhost-user"),
-    pytest.mark.only_on(
-        "cloud-hypervisor", reason="only cloud-hypervisor starts threads with each DRIVER_OK"
-    ),
+    needs(Ability.PAUSE, Ability.DEVICE_THREADS),
 ]
 
 SLOWNESS = 0.2

@@ -18,6 +18,8 @@ from harness.lifecycle import (
 from harness.register.mark import requirement
 from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import NicPlan, Testbed
+from harness.vmm.abilities import Ability
+from harness.vmm.needs import needs
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def grown(before: dict[str, int], after: dict[str, int]) -> dict[str, tuple[int,
     return {name: (before[name], count) for name, count in after.items() if count > before[name]}
 
 
-pytestmark = [pytest.mark.needs("snapshot"), pytest.mark.backends("tap", "vhost-user")]
+pytestmark = [needs(Ability.SNAPSHOT), pytest.mark.backends("tap", "vhost-user")]
 
 
 @pytest.mark.backends("tap")
@@ -118,6 +120,7 @@ def test_restored_after_a_bare_reset(testbed: Testbed, nic: ProbeNic) -> None:
     assert nic.receive(flows(64)).pairs == {0}
 
 
+@needs(Ability.SEVERAL_NICS)
 @requirement("NET-SNAP-01", "NET-HOST-03")
 def test_each_nic_keeps_its_own_count(testbed: Testbed, driver: str, backend: str) -> None:
     """Saved with NICs at different counts, each goes on at its own."""

@@ -9,12 +9,14 @@ from harness.lifecycle import PLUGGED_AGAIN, TRANSITIONS, Transition, check, che
 from harness.register.mark import requirement
 from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import NicPlan, Testbed
+from harness.vmm.abilities import SAVING, Ability
+from harness.vmm.needs import needs
 
 pytestmark = pytest.mark.backends("tap", "vhost-user")
 
 
 each_transition = each_of(TRANSITIONS)
-HERE = [step for step in TRANSITIONS if step.need is None]
+HERE = [step for step in TRANSITIONS if not SAVING & set(step.needs)]
 """Transitions that need nothing of the host."""
 
 
@@ -53,6 +55,7 @@ def test_reset_after_a_transition(testbed: Testbed, nic: ProbeNic, transition: T
 
 
 @pytest.mark.backends("tap", "tap-fd", "vhost-user")
+@needs(*PLUGGED_AGAIN.needs)
 @pytest.mark.parametrize("pairs", [1, 2, 4])
 @requirement("NET-HOST-04", "NET-MQ-03")
 def test_count_after_being_plugged_again(testbed: Testbed, nic: ProbeNic, pairs: int) -> None:
@@ -70,7 +73,8 @@ def test_count_after_being_plugged_again(testbed: Testbed, nic: ProbeNic, pairs:
 def walk(bed: Testbed, nic: ProbeNic, rng: Random, known: Sequence[Transition], length: int) -> None:
     """Counts and transitions in any order: after each step the witnesses agree on what should be in force."""
     count: int | None = 1
-    here = [step for step in known if step.only_on in (None, nic.vm.vmm.kind) and not step.hindrance(nic)]
+    lacking = [step for step in known if any(need.lacking(nic.vm.vmm) for need in step.needs)]
+    here = [step for step in known if step not in lacking and not step.hindrance(nic)]
     for step in rng.choices(here, k=length):
         if rng.random() < 0.7:
             count = rng.randint(1, 4)
@@ -88,7 +92,7 @@ def test_random_chain_of_transitions(testbed: Testbed, nic: ProbeNic, rng: Rando
 
 
 @pytest.mark.slow
-@pytest.mark.needs("snapshot")
+@needs(Ability.SNAPSHOT)
 @requirement("NET-RST-02", "NET-SNAP-01", "NET-SNAP-02", "NET-SNAP-03", "NET-SNAP-04", "NET-RST-06")
 def test_random_chain_with_restores(testbed: Testbed, nic: ProbeNic, rng: Random) -> None:
     """A walk through all transitions, restores and migrations among them."""

@@ -9,6 +9,8 @@ from harness.host.vhost_user.messages import Kind
 from harness.lifecycle import check_receives
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
+from harness.vmm.abilities import Ability
+from harness.vmm.needs import needs
 
 pytestmark = pytest.mark.backends("vhost-user")
 
@@ -53,6 +55,7 @@ def test_reset_stops_every_started_ring(nic: Nic, net: VirtioNet, end: Backend, 
     assert end.started_rings() == set()
 
 
+@needs(Ability.PAUSE)
 @requirement("VU-13", "NET-SNAP-04")
 def test_paused_guest_is_left_alone(nic: Nic, net: VirtioNet) -> None:
     """While the VM is paused no byte of its memory changes, whatever is sent; before and after, frames arrive."""

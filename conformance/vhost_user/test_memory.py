@@ -10,8 +10,10 @@ from harness.lifecycle import check_frames
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
 from harness.testbed.surroundings import Surroundings
+from harness.vmm.abilities import Ability
+from harness.vmm.needs import needs
 
-pytestmark = pytest.mark.backends("vhost-user")
+pytestmark = [pytest.mark.backends("vhost-user"), needs(Ability.MEMORY_HOT_PLUG)]
 MORE_MIB = 128
 
 

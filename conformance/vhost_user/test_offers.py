@@ -16,13 +16,12 @@ from harness.lifecycle import check_receives, check_refusal
 from harness.register.mark import requirement
 from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import NicPlan, Testbed
+from harness.vmm.abilities import Ability
+from harness.vmm.needs import needs
 
 pytestmark = pytest.mark.backends("vhost-user")
 
 GENEROUS = (VirtioFeature.NET_HASH_REPORT, VirtioFeature.NET_RSS, VirtioFeature.RING_PACKED)
-waits = pytest.mark.only_on(
-    "cloud-hypervisor", reason="QEMU that may reconnect waits for a back end that suits it, for ever"
-)
 Plug = Callable[[Offer], ProbeNic[VhostUser]]
 
 
@@ -71,7 +70,7 @@ def test_multiqueue_is_offered_with_a_control_queue_only(plug: Plug, missing: Vi
     check_receives(nic)
 
 
-@waits
+@needs(Ability.JUDGES_BACK_ENDS)
 @requirement("VU-06")
 def test_fewer_queues_than_asked_are_refused(plug: Plug, testbed: Testbed, driver: str) -> None:
     """A back end of two pairs for a NIC of four: the VMM ends in words; one of four serves."""
@@ -82,7 +81,7 @@ def test_fewer_queues_than_asked_are_refused(plug: Plug, testbed: Testbed, drive
     plug(Offer(4, resume_at_used=True)).start()
 
 
-@waits
+@needs(Ability.JUDGES_BACK_ENDS)
 @requirement("VU-06")
 def test_queues_are_not_asked_for_without_the_feature(testbed: Testbed, plug: Plug) -> None:
     """Without PROTOCOL_F_MQ a back end has one pair: GET_QUEUE_NUM is not sent, and a NIC of four pairs is refused."""
@@ -92,7 +91,7 @@ def test_queues_are_not_asked_for_without_the_feature(testbed: Testbed, plug: Pl
     assert "ueue" in refused.value.output, refused.value
 
 
-@waits
+@needs(Ability.JUDGES_BACK_ENDS)
 @requirement("VU-06")
 def test_number_of_queues_in_pairs_or_vrings(plug: Plug) -> None:
     """GET_QUEUE_NUM answered in pairs. Reading it as pairs all four work; reading it as vrings the NIC is refused.
@@ -109,7 +108,7 @@ def test_number_of_queues_in_pairs_or_vrings(plug: Plug) -> None:
     assert nic.receive(flows(64)).pairs == {0, 1, 2, 3}
 
 
-@waits
+@needs(Ability.JUDGES_BACK_ENDS)
 @requirement("VU-02", "VU-03")
 def test_back_end_without_protocol_features(testbed: Testbed, plug: Plug) -> None:
     """Such a back end cannot be told which rings are enabled: the NIC is refused, or runs with one pair.

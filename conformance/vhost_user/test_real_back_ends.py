@@ -14,12 +14,11 @@ from harness.mac import mac_bytes
 from harness.record.landed import Landed
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic, ProbeNic
+from harness.vmm.abilities import Ability
+from harness.vmm.needs import needs
 
 pytestmark = pytest.mark.slow  # testpmd polls: it takes a whole processor from whatever runs beside it
 
-its_own = pytest.mark.only_on(
-    "cloud-hypervisor", reason="vhost_user_net ends at the order in which QEMU sends its messages"
-)
 every_count = pytest.mark.parametrize("pairs", [1, 2, 3, 4])
 
 
@@ -50,7 +49,7 @@ def test_count_reaches_dpdk(nic: ProbeNic[DpdkBackend], pairs: int) -> None:
 
 
 @pytest.mark.backends("vhost_user_net")
-@its_own
+@needs(Ability.ENABLES_AFTER_KICKS)
 @every_count
 @requirement("VU-08")
 def test_count_reaches_vhost_user_net(nic: Nic, pairs: int) -> None:
@@ -82,7 +81,7 @@ def test_testpmd_serves_the_first_pair_before_any_command(nic_interrupting: Nic)
 
 
 @pytest.mark.backends("vhost_user_net")
-@its_own
+@needs(Ability.ENABLES_AFTER_KICKS)
 @requirement("VU-08", "NET-MQ-04")
 def test_vhost_user_net_sends_on_active_pairs(nic: Nic) -> None:
     """What the guest sends on each active pair comes out of the tap behind the back end."""
@@ -93,7 +92,7 @@ def test_vhost_user_net_sends_on_active_pairs(nic: Nic) -> None:
 
 
 @pytest.mark.backends("vhost_user_net")
-@its_own
+@needs(Ability.ENABLES_AFTER_KICKS)
 @requirement("VU-20", "NET-MQ-05")
 def test_vhost_user_net_uses_buffers_from_before_the_start(nic: Nic) -> None:
     """It goes on where SET_VRING_BASE says: frames arrive, for a driver that fills its rings before DRIVER_OK."""

@@ -19,7 +19,6 @@ from harness.bench import Figures
 from harness.checkout import ROOT
 from harness.errors import DeadlineExceeded, Owner, Unavailable
 from harness.lab.client import Lab
-from harness.run.capability import NEEDS_KVM
 from harness.scratch import Scratch
 from harness.vmm.base import Vmm
 
@@ -44,9 +43,9 @@ def measure(vmms: Sequence[Vmm], rounds: int, scratch: Scratch) -> Figures:
     Raises Unavailable where no build is one for the lab, or no test was run there.
     """
     found: Figures = defaultdict(list)
-    chosen = [vmm for vmm in vmms if vmm.kind == NEEDS_KVM]
+    chosen = [vmm for vmm in vmms if vmm.needs_kvm]
     if not chosen:
-        raise Unavailable("the lab is for cloud-hypervisor: name a build of it with --vmm PATH")
+        raise Unavailable("the lab is for VMMs that need KVM: name a build of one with --vmm PATH")
     for _ in range(max(1, rounds // FEWER)):
         Lab().down()
         for title in (FROM_NOTHING, LAB_UP):

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.lab.suite import SUITE
-from harness.run.capability import NEEDS_KVM
-from harness.run.needs import lacking, parameters
+from harness.run.needs import host_lacks, parameters, vmm_lacks
 from harness.run.session import SESSION, Session
 
 
@@ -15,13 +14,12 @@ def goes_to_lab(item: pytest.Item, session: Session, *, always: bool = False) ->
     crossed = parameters(item)
     if not {"vmm", "driver"} <= crossed.keys() or crossed.get("writer", "") is None:
         return False
-    kind = session.vmm(crossed["vmm"]).kind
-    only_on = item.get_closest_marker("only_on")
-    if kind != NEEDS_KVM or (only_on is not None and only_on.args[0] != kind):
+    vmm = session.vmm(crossed["vmm"])
+    if not vmm.needs_kvm or vmm_lacks(item, vmm) is not None:
         return False
     if crossed["driver"] == "linux" and session.linux is None:
         return False
-    return always or lacking(item, session) is not None
+    return always or host_lacks(item, session) is not None
 
 
 def why_not_in_the_lab(item: pytest.Item) -> str:

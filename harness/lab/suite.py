@@ -182,7 +182,7 @@ class LabSuite:
         """The session, as the lab is to see it: everything works there, and evidence goes where it can be written."""
         able = Capabilities(*[Answer(True, "in the lab")] * 3)
         abilities = {vmm.name: able for vmm in self._session.vmms}
-        return replace(self._session, abilities=abilities, evidence=self._evidence).pack()
+        return replace(self._session, capabilities=abilities, evidence=self._evidence).pack()
 
     def _order(self, words: object) -> None:
         assert self._connection is not None

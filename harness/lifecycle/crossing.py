@@ -7,17 +7,11 @@ from collections.abc import Iterable
 import pytest
 
 from harness.lifecycle.transitions import Transition
+from harness.vmm.needs import needs
 
 
 def each_of(steps: Iterable[Transition]) -> pytest.MarkDecorator:
     """Run a test once for each of these transitions, as its argument `transition`; where the host and VMM know it."""
     return pytest.mark.parametrize(
-        "transition", [pytest.param(step, id=step.name, marks=_marks(step)) for step in steps]
+        "transition", [pytest.param(step, id=step.name, marks=needs(*step.needs)) for step in steps]
     )
-
-
-def _marks(step: Transition) -> list[pytest.MarkDecorator]:
-    marks = [pytest.mark.needs(step.need)] if step.need else []
-    if step.only_on:
-        marks.append(pytest.mark.only_on(step.only_on, reason=f"only {step.only_on} knows {step.name}"))
-    return marks

@@ -13,72 +13,40 @@ from harness.host.tap import Tap, VmmTap
 from harness.lifecycle.saving import Snapshot
 from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import Testbed
+from harness.vmm.abilities import Need, OfKind
 from harness.vmm.base import NicConfig
-from harness.vmm.cloud_hypervisor_state import CONFIG, MEMORY, STATE, edit_json
-from harness.vmm.qemu_state import STATE_FILE
+from harness.vmm.find import KINDS
+from harness.vmm.state_damage import Spoil
 
-CLOUD_HYPERVISOR, QEMU = "cloud-hypervisor", "qemu"
+Apply = Callable[[Testbed, ProbeNic[Tap], Snapshot], Snapshot]
 
 
 @dataclass(frozen=True)
 class Damage:
-    """A way to spoil a snapshot. `only_on`: the one kind of VMM that it is about, if so."""
+    """A way to spoil a snapshot. `needs`: what it needs of the VMM that wrote it, if anything."""
 
     name: str
-    apply: Callable[[Testbed, ProbeNic[Tap], Snapshot], Snapshot]
-    only_on: str | None = None
+    apply: Apply
+    needs: tuple[Need, ...] = ()
 
 
-def _missing(file: str) -> Callable[[Testbed, ProbeNic[Tap], Snapshot], Snapshot]:
+def _to_files(spoil: Spoil) -> Apply:
     def apply(bed: Testbed, nic: ProbeNic[Tap], snapshot: Snapshot) -> Snapshot:
-        (snapshot.folder / file).unlink()
+        spoil(snapshot.folder)
         return snapshot
 
     return apply
 
 
-def _halved(file: str) -> Callable[[Testbed, ProbeNic[Tap], Snapshot], Snapshot]:
-    return _truncated(file, 0.5)
-
-
-def _truncated(file: str, share: float = 0.0) -> Callable[[Testbed, ProbeNic[Tap], Snapshot], Snapshot]:
-    def apply(bed: Testbed, nic: ProbeNic[Tap], snapshot: Snapshot) -> Snapshot:
-        path = snapshot.folder / file
-        with path.open("r+b") as opened:
-            opened.truncate(int(path.stat().st_size * share))
-        return snapshot
-
-    return apply
-
-
-def _overwritten(file: str) -> Callable[[Testbed, ProbeNic[Tap], Snapshot], Snapshot]:
-    def apply(bed: Testbed, nic: ProbeNic[Tap], snapshot: Snapshot) -> Snapshot:
-        path = snapshot.folder / file
-        middle = path.stat().st_size // 2
-        with path.open("r+b") as opened:
-            opened.seek(middle)
-            opened.write(b"\xff" * 64)
-        return snapshot
-
-    return apply
-
-
-def _configured_pairs(pairs: int) -> Callable[[Testbed, ProbeNic[Tap], Snapshot], Snapshot]:
+def _configured_pairs(pairs: int) -> Apply:
     """The configuration names another number of pairs than the saved device has."""
 
     def apply(bed: Testbed, nic: ProbeNic[Tap], snapshot: Snapshot) -> Snapshot:
-        config = snapshot.folder / CONFIG
-        if config.exists():
-            edit_json(config, lambda plain: _set_queues(plain, nic.config.id, 2 * pairs))
-        return _with_nic(snapshot, replace(nic.config, pairs=pairs))
+        changed = replace(nic.config, pairs=pairs)
+        nic.vm.vmm.reconfigure(snapshot.folder, changed)
+        return _with_nic(snapshot, changed)
 
     return apply
-
-
-def _set_queues(config: Any, nic_id: str, queues: int) -> None:
-    for net in config["net"]:
-        if net["id"] == nic_id:
-            net["num_queues"] = queues
 
 
 def _with_nic(snapshot: Snapshot, nic: NicConfig) -> Snapshot:
@@ -109,14 +77,10 @@ def _replaced(bed: Testbed, nic: ProbeNic[Tap], kind: type[Tap], pairs: int) -> 
 
 DAMAGES = (
     *(
-        Damage(f"{file}-{name}", make(file), CLOUD_HYPERVISOR)
-        for file in (CONFIG, STATE, MEMORY)
-        for name, make in (("missing", _missing), ("empty", _truncated), ("truncated", _halved))
+        Damage(name, _to_files(spoil), (OfKind(kind.kind, "this is damage to files"),))
+        for kind in KINDS
+        for name, spoil in kind.state_damages.items()
     ),
-    Damage("config-overwritten", _overwritten(CONFIG), CLOUD_HYPERVISOR),
-    Damage("state-overwritten", _overwritten(STATE), CLOUD_HYPERVISOR),
-    Damage("stream-truncated", _halved(STATE_FILE), QEMU),
-    Damage("stream-truncated-at-its-end", _truncated(STATE_FILE, 0.99), QEMU),
     Damage("fewer-pairs-configured", _configured_pairs(2)),
     Damage("more-pairs-configured", _configured_pairs(8)),
     Damage("tap-single-queue", _single_queue_tap),

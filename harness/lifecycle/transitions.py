@@ -20,6 +20,7 @@ from harness.lifecycle.records import count_fields, rewrite_count
 from harness.lifecycle.saving import restore, save, save_and_restore
 from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import Testbed
+from harness.vmm.abilities import Ability
 
 KEYBOARD_COMMAND, PULSE_RESET = 0x64, 0xFE
 """The keyboard controller's command port, and the command that resets a PC."""
@@ -38,15 +39,13 @@ class Effect(Enum):
 class Transition:
     """A named step in a device's life.
 
-    `need` is what the host must be able to do (see Capabilities), if anything; `only_on` the one kind of VMM that
-    knows it, if so. `hindrance` says why a NIC cannot be taken through it here, if so.
+    `needs` is what the VMM must be able to do. `hindrance` says why a NIC cannot be taken through it here, if so.
     """
 
     name: str
     effect: Effect
     run: Callable[[Testbed, ProbeNic], None]
-    need: str | None = None
-    only_on: str | None = None
+    needs: tuple[Ability, ...] = ()
     hindrance: Callable[[ProbeNic], str | None] = lambda _: None
 
     def expected(self, count: int | None) -> int | None:
@@ -157,29 +156,27 @@ def plug_again(bed: Testbed, nic: ProbeNic) -> None:
     nic.start()
 
 
-ONLY_CLOUD_HYPERVISOR = "cloud-hypervisor"
 TRANSITIONS = (
     Transition("device-reset", Effect.ONE, reset_device),
     Transition("unbind-and-bind", Effect.ONE, unbind_and_bind),
-    Transition("guest-reboot", Effect.ONE, reboot_by_guest),
-    Transition("vmm-reboot", Effect.ONE, reboot_by_vmm),
-    Transition("shut-down-and-boot", Effect.ONE, shut_down_and_boot, only_on=ONLY_CLOUD_HYPERVISOR),
-    Transition("pause-and-resume", Effect.KEEPS, pause_and_resume),
-    Transition("snapshot-and-restore", Effect.KEEPS, save_and_restore, need="snapshot"),
-    Transition("back-to-a-snapshot", Effect.RECORDED, back_to_a_snapshot, need="snapshot"),
+    Transition("guest-reboot", Effect.ONE, reboot_by_guest, (Ability.REBOOT,)),
+    Transition("vmm-reboot", Effect.ONE, reboot_by_vmm, (Ability.REBOOT,)),
+    Transition("shut-down-and-boot", Effect.ONE, shut_down_and_boot, (Ability.BOOT_AGAIN,)),
+    Transition("pause-and-resume", Effect.KEEPS, pause_and_resume, (Ability.PAUSE,)),
+    Transition("snapshot-and-restore", Effect.KEEPS, save_and_restore, (Ability.SNAPSHOT,)),
+    Transition("back-to-a-snapshot", Effect.RECORDED, back_to_a_snapshot, (Ability.SNAPSHOT,)),
     Transition(
         "restore-without-a-count",
         Effect.ALL,
         restore_without_a_count,
-        need="snapshot",
-        only_on=ONLY_CLOUD_HYPERVISOR,
+        (Ability.SNAPSHOT, Ability.OPEN_STATE),
     ),
-    Transition("live-migration", Effect.KEEPS, migrate, need="snapshot", hindrance=migration_hindrance),
+    Transition("live-migration", Effect.KEEPS, migrate, (Ability.MIGRATION,), migration_hindrance),
 )
 """The transitions of a NIC that the VM has from its start on."""
 
 SAME_GUEST = tuple(step for step in TRANSITIONS if step.effect is Effect.KEEPS)
 """Those through which the guest goes on as if nothing had happened."""
 
-PLUGGED_AGAIN = Transition("removal-and-hot-plug", Effect.ONE, plug_again)
+PLUGGED_AGAIN = Transition("removal-and-hot-plug", Effect.ONE, plug_again, (Ability.HOT_PLUG,))
 """For a NIC that was plugged in: VMMs do not let go of every NIC that was there from the start."""

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from typing import Any
 
 from harness.errors import BadInput
 from harness.guest.probe.distortions import DISTORTIONS
 from harness.host.syscalls.mutants import MUTANTS, Mutant
 from harness.host.vhost_user import mutants as vhost_user_mutants
 from harness.testbed.surroundings import Surroundings
+from harness.vmm.base import Habits
 
-Wrong = Callable[[Surroundings], Surroundings]
-"""The surroundings in which a VMM that is right does wrong."""
+Wrong = Callable[[Surroundings, Habits], Surroundings]
+"""The surroundings in which a VMM that is right, and has these habits, does wrong."""
 
 
 def all_mutants() -> dict[str, Wrong]:
     """Every mutant by its name."""
-    calls: dict[str, Wrong] = {each.name: partial(_judged_by, each) for each in MUTANTS}
-    messages: dict[str, Wrong] = {
-        each.name: partial(replace, rules=each.rules) for each in vhost_user_mutants.MUTANTS
-    }
-    return calls | messages | {each.name: partial(replace, device=each.device) for each in DISTORTIONS}
+    calls: dict[str, Wrong] = {each.name: _judged_by(each) for each in MUTANTS}
+    messages = {each.name: _with(rules=each.rules) for each in vhost_user_mutants.MUTANTS}
+    return calls | messages | {each.name: _with(device=each.device) for each in DISTORTIONS}
 
 
-def _judged_by(wrong: Mutant, around: Surroundings) -> Surroundings:
+def _judged_by(mutant: Mutant) -> Wrong:
     """A policy remembers the VMs that it has judged: each testbed gets a fresh one."""
-    return replace(around, syscalls=wrong.policy())
+    return lambda around, habits: replace(around, syscalls=mutant.policy(habits))
+
+
+def _with(**changed: Any) -> Wrong:
+    return lambda around, habits: replace(around, **changed)
 
 
 def find_mutant(name: str) -> Wrong:

@@ -26,8 +26,6 @@ from harness.host.syscalls import ViolationWatch
 from harness.record.store import write_atomically
 from harness.vmm.base import Launch, Vm, VmConfig, Vmm
 
-NEEDS_KVM = "cloud-hypervisor"
-"""The kind of VMM that is of no use without KVM; QEMU is emulated."""
 MEMORY_MIB = 64
 LINUX_MEMORY_MIB = 256
 EDITION = "2"
@@ -96,7 +94,7 @@ def capabilities(vmm: Vmm, scratch: Callable[[], Path], cache: Path | None = Non
 
     KVM and the right to use it are asked for anew each time. What only took too long is not kept: it may be the load.
     """
-    if vmm.kind == NEEDS_KVM and (why := kvm.lacking()) is not None:
+    if vmm.needs_kvm and (why := kvm.lacking()) is not None:
         return Capabilities(*[Answer(False, why, way_out="")] * 3)  # the sentence has its own
     file = (cache or cache_root()) / "hosts" / f"{_key(vmm)}.json"
     if (known := _load(file)) is not None:
@@ -201,7 +199,7 @@ def _greeted(vm: Vm) -> None:
 
 def _answers(vmm: Vmm, folder: Path) -> None:
     """The probe guest boots and answers."""
-    with vmm.launch(VmConfig(build_image(), memory_mib=MEMORY_MIB), Launch(folder)) as vm:
+    with vmm.launch(VmConfig(build_image(), memory_mib=vmm.memory_mib(MEMORY_MIB)), Launch(folder)) as vm:
         _greeted(vm)
 
 
@@ -210,7 +208,7 @@ def _boots_linux(vmm: Vmm, folder: Path, kernel: Path) -> None:
     config = VmConfig(
         kernel,
         cmdline="earlyprintk=ttyS0 console=ttyS0 panic=-1 no_timer_check",
-        memory_mib=LINUX_MEMORY_MIB,
+        memory_mib=vmm.memory_mib(LINUX_MEMORY_MIB),
     )
     with vmm.launch(config, Launch(folder)) as vm:
         deadline = Deadline(LINUX_PATIENCE)
@@ -224,7 +222,7 @@ def _saves(vmm: Vmm, folder: Path) -> None:
     """A paused VM's state can be written."""
     target = folder / "snapshot"
     target.mkdir()
-    with vmm.launch(VmConfig(build_image(), memory_mib=MEMORY_MIB), Launch(folder)) as vm:
+    with vmm.launch(VmConfig(build_image(), memory_mib=vmm.memory_mib(MEMORY_MIB)), Launch(folder)) as vm:
         _greeted(vm)
         vm.pause()
         vm.snapshot(target)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness.errors import BadInput, HarnessError, Unavailable
+from harness.errors import BadInput, HarnessError, Lacks, Unavailable
 from harness.evidence.collect import ATTRIBUTE, Collector
 from harness.evidence.judge import Judge
 from harness.evidence.junit import annotate
@@ -32,7 +32,7 @@ from harness.record.results import NotRun, Shard, from_dict
 from harness.record.selection import Selection
 from harness.run import options, park
 from harness.run.case import case_of
-from harness.run.needs import reason_to_skip
+from harness.run.needs import reason_to_skip, vmm_lacks
 from harness.run.screen import Screen
 from harness.run.session import SESSION, Session, prepare
 from harness.run.shard import deal, parse_shard
@@ -52,8 +52,7 @@ MARKERS = (
     "issue_8307: reproduces cloud-hypervisor issue 8307 (all pairs active before the driver asked)",
     "drivers(*names): the guest drivers that a test is crossed with: probe, linux, firmware (default: probe)",
     "slow: takes seconds, not a fraction of one",
-    "needs(*what): what the host must be able to do for the test, as Capabilities calls it: snapshot",
-    "only_on(kind, reason): a test about options that only one kind of VMM has",
+    "needs(*what): what the VMM must be able to do for the test (harness.vmm.needs); else it is skipped, and says so",
     "legacy: the writers that a test is crossed with are the older builds (--legacy-vmm)",
     "backends(*names): the network backends that a test is crossed with (default: tap)",
 )
@@ -198,7 +197,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     lines = [f"seed: {session.seed}"]
     for vmm in session.vmms:
         lines.append(f"vmm {vmm.name}: {vmm.kind} {vmm.version}")
-        lines += [f"    {line}" for line in session.abilities[vmm.name].lines()]
+        lines += [f"    {line}" for line in session.capabilities[vmm.name].lines()]
     return lines
 
 
@@ -288,6 +287,28 @@ def pytest_xdist_node_collection_finished(node: Any) -> None:
 # Verdicts
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    """What a VMM does not claim to have is none of its failures."""
+    with _skipping():
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """The same."""
+    with _skipping():
+        yield
+
+
+@contextmanager
+def _skipping() -> Iterator[None]:
+    try:
+        yield
+    except Lacks as lacking:
+        pytest.skip(str(lacking))
+
+
 def pytest_runtest_logstart() -> None:
     """A new test begins: what failed before is not its."""
     forget_threads()
@@ -343,22 +364,22 @@ class _Listener:
 
 @pytest.fixture
 def vmm(request: pytest.FixtureRequest) -> Vmm:
-    """The build under test. Skips a test that is about another kind of VMM.
+    """The build under test. Skips a test that needs what it cannot do.
 
     A build that hangs at its start is shown by one test of each process: the others would take hours to say the same.
     """
     session = request.config.stash[_session]
     build = session.vmm(request.param)
-    if session.abilities[build.name].hangs:
+    if session.capabilities[build.name].hangs:
         _show_once(request, build)
-    if (mark := request.node.get_closest_marker("only_on")) is not None and build.kind != mark.args[0]:
-        pytest.skip(mark.kwargs["reason"])
+    if (why := vmm_lacks(request.node, build)) is not None:
+        pytest.skip(why)
     return build
 
 
 def _show_once(request: pytest.FixtureRequest, build: Vmm) -> None:
     """Let one test of each process show that a build starts no VM; the others are not judged."""
-    why = request.config.stash[_session].abilities[build.name].starts_no_vm
+    why = request.config.stash[_session].capabilities[build.name].starts_no_vm
     shown = request.config.stash.setdefault(_shown, {})
     if why is not None and shown.setdefault(build.name, request.node.nodeid) != request.node.nodeid:
         raise Unavailable(f"not judged, for {build.name} starts no VM, as another test shows: {why}")
@@ -400,13 +421,13 @@ def rng(request: pytest.FixtureRequest, vmm: Vmm) -> Random:
 
 
 @pytest.fixture
-def surroundings(request: pytest.FixtureRequest) -> Surroundings:
+def surroundings(request: pytest.FixtureRequest, vmm: Vmm) -> Surroundings:
     """What the test's VMs and NICs are surrounded by. Tests that need others override this fixture."""
     option = request.config.option
     around = Surroundings(programs=given_programs(option.backend_binary))
     if option.trace_syscalls:
         around = around.supervised()
-    return around if option.mutant is None else find_mutant(option.mutant)(around)
+    return around if option.mutant is None else find_mutant(option.mutant)(around, vmm.habits)
 
 
 @pytest.fixture

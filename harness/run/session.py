@@ -16,7 +16,7 @@ import pytest
 from harness.errors import BadInput, DeadlineExceeded, HarnessError, Unavailable, unforeseen
 from harness.guest.linux.image import LinuxImage, linux_image
 from harness.host import tun
-from harness.run.capability import NEEDS_KVM, Capabilities, capabilities
+from harness.run.capability import Capabilities, capabilities
 from harness.scratch import Scratch
 from harness.vmm.base import Vmm
 from harness.vmm.find import find_vmms
@@ -30,7 +30,7 @@ class Session:
     """The builds under test, what each can do on this host, the seed, and where evidence goes."""
 
     vmms: tuple[Vmm, ...]
-    abilities: dict[str, Capabilities]
+    capabilities: dict[str, Capabilities]
     seed: int
     evidence: Path | None = None
     """The run's own folder; None if nothing is to be kept."""
@@ -64,7 +64,7 @@ class Session:
 
     def facts(self) -> dict[str, Any]:
         """What the run's results say of it: its seed, and what each build can do here."""
-        abilities = {name: ability.lines() for name, ability in self.abilities.items()}
+        abilities = {name: ability.lines() for name, ability in self.capabilities.items()}
         return {"seed": self.seed, "abilities": abilities}
 
     def pack(self) -> bytes:
@@ -100,10 +100,10 @@ def prepare(
     _check_rights()
     vmms = tuple(find_vmms(asked))
     older = _older(legacy, vmms)
-    abilities = {vmm.name: capabilities(vmm, scratch.folder) for vmm in vmms}
+    able = {vmm.name: capabilities(vmm, scratch.folder) for vmm in vmms}
     chosen = random.SystemRandom().randrange(1 << 32) if seed is None else seed
-    session = Session(vmms, abilities, chosen, legacy=older)
-    bootable = any(abilities[vmm.name].linux_guest.works or (lab and vmm.kind == NEEDS_KVM) for vmm in vmms)
+    session = Session(vmms, able, chosen, legacy=older)
+    bootable = any(able[vmm.name].linux_guest.works or (lab and vmm.needs_kvm) for vmm in vmms)
     if not (bootable or kernel or initramfs):
         return replace(session, no_linux="none of the builds under test runs a Linux guest on this host")
     try:

@@ -25,7 +25,7 @@ from harness.testbed.nic import Nic
 from harness.testbed.surroundings import Surroundings
 from harness.testbed.testbed import NicPlan, Testbed
 from harness.testbed.ways_in import ways_in
-from harness.vmm.find import find_vmms
+from harness.vmm.find import REFERENCE, find_vmms
 
 EPILOG = """\
 at the prompt:
@@ -44,9 +44,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Launch a VM with a multiqueue NIC, start its driver, and give a Python prompt with it.",
         epilog=EPILOG,
     )
-    parser.add_argument(
-        "--vmm", default="qemu-system-x86_64", metavar="PATH", help="as for the suite (default: QEMU)"
-    )
+    parser.add_argument("--vmm", default=REFERENCE, metavar="PATH", help="as for the suite (default: QEMU)")
     parser.add_argument("--pairs", type=int, default=4, metavar="N", help="configured pairs (default: 4)")
     parser.add_argument(
         "--backend", choices=tuple(BACKENDS), default="tap", help="network backend (default: tap)"

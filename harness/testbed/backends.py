@@ -11,9 +11,21 @@ from harness.host.real_backends.vhost_user_net import VhostUserNet
 from harness.host.tap import HandedTap, Tap, VmmTap
 from harness.host.vhost_user_backend import VhostUser
 from harness.testbed.surroundings import Surroundings
+from harness.vmm.abilities import Ability
 
 Make = Callable[[Surroundings, Place, int], NetworkBackend]
 """Makes a network backend at a place, for a NIC of so many pairs."""
+
+NEEDS: Mapping[str, Ability] = {
+    "tap-fd": Ability.DESCRIPTORS,
+    "tap-of-vmm": Ability.MAKES_TAPS,
+    "vhost-user": Ability.VHOST_USER,
+    "vhost-user-server": Ability.VHOST_USER_SERVER,
+    Testpmd.name: Ability.VHOST_USER,
+    OpenVSwitch.name: Ability.VHOST_USER_SERVER,
+    VhostUserNet.name: Ability.VHOST_USER,
+}
+"""What a VMM must be able to do for a network backend of that name; a tap that is there needs nothing."""
 
 BACKENDS: Mapping[str, Make] = {
     "tap": lambda around, place, pairs: Tap(place.name, pairs),

@@ -139,7 +139,7 @@ class LinuxMachines:
             configs,
             management_nic(address, management.attachment),
             cpus=max(plan.pairs for plan in wanted.plans),
-            kernel_options=f"{wanted.kernel_options} {EMULATED if bed.vmm.kind == 'qemu' else ''}",
+            kernel_options=f"{wanted.kernel_options} {'' if bed.vmm.needs_kvm else EMULATED}",
         )
         return config, list(zip(configs, backends, strict=True))
 

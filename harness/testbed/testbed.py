@@ -169,13 +169,17 @@ class Testbed:
         self.journal.add("vmm", f"{self.vmm.name} started as process {vm.pid}")
         return vm
 
-    def refusal(self, *words: str, cpus: int = 1, shared_memory: bool = False) -> VmmDied:
-        """How the VMM ends when started with these further words, which it should refuse.
+    def refusal(self, *words: str, nics: Sequence[NicConfig] = (), shared_memory: bool = False) -> VmmDied:
+        """How the VMM ends when started with these NICs and further words, which it should refuse.
 
         Raises VmmError if it lives.
         """
         config = VmConfig(
-            self.image, cpus=cpus, memory_mib=PROBE_MEMORY_MIB, shared_memory=shared_memory, extra_args=words
+            self.image,
+            tuple(nics),
+            memory_mib=self.vmm.memory_mib(PROBE_MEMORY_MIB),
+            shared_memory=shared_memory,
+            extra_args=words,
         )
         try:
             vm = self.launch(config)
@@ -201,7 +205,7 @@ class Testbed:
             VmConfig(
                 self.image,
                 configs,
-                memory_mib=PROBE_MEMORY_MIB,
+                memory_mib=self.vmm.memory_mib(PROBE_MEMORY_MIB),
                 memory_room_mib=self.surroundings.memory_room_mib,
             )
         )

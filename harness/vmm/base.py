@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from harness.errors import HarnessError, VmmError
+from harness.errors import HarnessError, Lacks, VmmError
+from harness.process.log_clock import Stamped
+from harness.vmm.abilities import Ability
+from harness.vmm.memory import GuestMemory, map_shared_memory
+from harness.vmm.serial import SerialPort
+from harness.vmm.state_damage import Spoil
 
 if TYPE_CHECKING:
     from harness.process.child import Spawn, VmmProcess
     from harness.process.exit_status import ExitStatus
-    from harness.vmm.memory import GuestMemory
-from harness.process.log_clock import Stamped
-from harness.vmm.serial import SerialPort
 
 
 @dataclass(frozen=True)
@@ -82,10 +84,36 @@ class Launch:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-class Vm(ABC):
+@dataclass(frozen=True)
+class Habits:
+    """How what a VMM's process does can be told apart from outside.
+
+    `command_threads`: the names of the threads that obey a device's commands, as a shell pattern; None: they are
+    obeyed on the main thread, and a vCPU's thread resets the device. `restoring`: words of a command line of which one
+    says that the process goes on with a VM that was saved or is migrated to it.
+    """
+
+    command_threads: str | None = None
+    restoring: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BadOptions:
+    """Words of a VMM's own command line that it should refuse.
+
+    Of `told` one must be in the answer.
+    """
+
+    words: tuple[str, ...]
+    told: tuple[str, ...]
+    shared_memory: bool = False
+
+
+class Vm:
     """One running instance of a VMM. Use it as a context manager: leaving it stops the process and cleans up.
 
-    Every call has a deadline of its own. A VMM that dies in a call raises VmmDied, one that refuses VmmError.
+    Every call has a deadline of its own. A VMM that dies in a call raises VmmDied, one that refuses VmmError. What is
+    not overridden is what the VMM cannot do, and raises Lacks.
     """
 
     def __init__(self, vmm: Vmm, config: VmConfig, process: VmmProcess, serial: SerialPort) -> None:
@@ -100,76 +128,78 @@ class Vm(ABC):
         """The VMM's process id."""
         return self.process.pid
 
-    @abstractmethod
     def info(self) -> dict[str, Any]:
-        """What the VMM says of the VM, as its API gives it."""
+        """What the VMM says of the VM, as its API gives it; nothing where it has none."""
+        return {}
 
-    @abstractmethod
     def state(self) -> str:
         """`running`, `paused`, or another word of the VMM's own."""
+        self.check_alive("it was asked for its state")
+        return "running"
 
-    @abstractmethod
     def pause(self, *, at_once: bool = False) -> None:
         """Stop the vCPUs and the devices, once the VMM's threads are in place; or `at_once`, whatever they do."""
+        self.vmm.lacks(Ability.PAUSE)
 
-    def await_threads(self) -> None:  # noqa: B027 -- a VMM whose devices have no threads of their own has none to await
+    def await_threads(self) -> None:
         """Wait until the threads that work for devices have been started, or have ended, and stand still."""
 
-    @abstractmethod
     def resume(self) -> None:
         """Let a paused VM go on."""
+        self.vmm.lacks(Ability.PAUSE)
 
-    @abstractmethod
     def reboot(self) -> None:
         """Reset the machine as its power-cycle button would; the guest starts anew."""
+        self.vmm.lacks(Ability.REBOOT)
 
-    @abstractmethod
     def await_reset(self) -> None:
         """After a reset of the machine was asked for, by `reboot` or by the guest: wait until it has happened.
 
         The serial port is a new connection where the VMM makes one, and guest memory may be renewed: what was
         mapped before is stale.
         """
+        self.vmm.lacks(Ability.REBOOT)
 
-    @abstractmethod
     def add_nic(self, nic: NicConfig) -> None:
         """Hot plug a NIC."""
+        self.vmm.lacks(Ability.HOT_PLUG)
 
-    @abstractmethod
     def remove_nic(self, nic_id: str) -> None:
         """Ask the guest to give up a NIC. The device goes once the guest ejects it."""
+        self.vmm.lacks(Ability.HOT_PLUG)
 
-    @abstractmethod
-    def plug_memory(self, mib: int) -> None:
-        """Add guest memory while it runs, a multiple of 128 MiB within `memory_room_mib`. The guest need not use it."""
-
-    @abstractmethod
     def await_removal(self, nic_id: str) -> None:
         """After the guest ejected a NIC: wait until the VMM has let go of it and of what it was plugged into."""
+        self.vmm.lacks(Ability.HOT_PLUG)
 
-    @abstractmethod
+    def plug_memory(self, mib: int) -> None:
+        """Add guest memory while it runs, a multiple of 128 MiB within `memory_room_mib`. The guest need not use it."""
+        self.vmm.lacks(Ability.MEMORY_HOT_PLUG)
+
     def shut_down_and_boot(self) -> None:
         """End the VM within its VMM, and boot it again from its configuration (see `await_reset`)."""
+        self.vmm.lacks(Ability.BOOT_AGAIN)
 
-    @abstractmethod
     def snapshot(self, folder: Path) -> None:
         """Write a paused VM's state into an empty, existing folder."""
+        self.vmm.lacks(Ability.SNAPSHOT)
 
-    @abstractmethod
     def send_migration(self, place: Path, *, local: bool) -> None:
         """Hand the running VM over to the VMM that receives at this UNIX socket (see `Vmm.receive_migration`).
 
         `local`: guest memory is handed over as a descriptor, not copied. Returns once this process has ended.
         Raises VmmError if the migration failed; then the VM runs on here.
         """
+        self.vmm.lacks(Ability.MIGRATION)
 
-    @abstractmethod
     def guest_memory(self) -> GuestMemory:
         """The guest's RAM, mapped into this process. Valid until the machine is reset (see `await_reset`)."""
+        return map_shared_memory(self.pid, self.config.memory_mib << 20, self.check_alive)
 
-    @abstractmethod
     def stop(self) -> None:
         """End the VMM by whatever means it takes, and remove its sockets. Never raises for a dead VMM."""
+        self.process.stop()
+        self.serial.close()
 
     def log(self) -> str:
         """Everything the VMM logged or printed so far."""
@@ -216,13 +246,45 @@ class Incoming(ABC):
 
 
 class Vmm(ABC):
-    """A program under test: one build, known by a name in the matrix."""
+    """A program under test: one build, known by a name in the matrix.
 
-    kind: str
-    """`cloud-hypervisor` or `qemu`."""
+    What a VMM can do is data. The defaults are those of a VMM that can boot a guest with one NIC on a tap.
+    """
 
-    takes_attachments_along: bool
+    kind: ClassVar[str]
+    """The program, whatever its build."""
+
+    banner: ClassVar[str]
+    """How what it prints for --version begins; its version follows."""
+
+    abilities: ClassVar[frozenset[Ability]] = frozenset()
+    """What it can do beside that."""
+
+    needs_kvm: ClassVar[bool] = True
+    """Whether it runs guests on KVM; else it emulates their CPUs."""
+
+    smallest_memory_mib: ClassVar[int] = 1
+    """The least guest memory that it takes."""
+
+    packaged_firmware: ClassVar[Path | None] = None
+    """Where Debian puts a UEFI firmware for it, if it does; else the user gives one."""
+
+    takes_attachments_along: ClassVar[bool] = False
     """Whether a VM that is migrated tells the destination what its NICs are plugged into; else it is told anew."""
+
+    habits: ClassVar[Habits] = Habits()
+
+    changes_by_itself: ClassVar[frozenset[str]] = frozenset()
+    """Devices, as `saved_devices` names them, whose saved state differs though the VM did not run in between."""
+
+    state_damages: ClassVar[Mapping[str, Spoil]] = {}
+    """Ways to spoil the snapshots that it writes, by name."""
+
+    bad_options: ClassVar[Mapping[str, BadOptions]] = {}
+    """Words of its command line that it should refuse, by name."""
+
+    misplaced_requests: ClassVar[Mapping[str, Callable[[Any], object]]] = {}
+    """Requests of its own API that have no place while a VM runs, made of one of its VMs, by name."""
 
     def __init__(self, name: str, path: Path, version: str) -> None:
         self.name = name
@@ -231,6 +293,10 @@ class Vmm(ABC):
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name}: {self.version}>"
+
+    def lacks(self, ability: Ability) -> NoReturn:
+        """Raise Lacks: the VMM does not have this ability, so that nothing can be said of how it uses it."""
+        raise Lacks(f"{self.name} has no {ability.value}")
 
     def cpus(self, config: VmConfig) -> int:
         """How many vCPUs this VM gets."""
@@ -248,6 +314,10 @@ class Vmm(ABC):
         """Why this suite gives a NIC no MSI-X on this build, with the way out; empty where it does."""
         return ""
 
+    def memory_mib(self, wanted: int) -> int:
+        """As much guest memory as is wanted, or the least that this VMM takes."""
+        return max(wanted, self.smallest_memory_mib)
+
     @abstractmethod
     def launch(self, config: VmConfig, launch: Launch) -> Vm:
         """Start a VM. Returns once its API answers; the guest may still be booting.
@@ -255,28 +325,31 @@ class Vmm(ABC):
         Raises VmmDied with the VMM's own words if it ends at start.
         """
 
-    @abstractmethod
     def restore(self, snapshot: Path, config: VmConfig, launch: Launch) -> Vm:
         """Start a VM from a snapshot that `Vm.snapshot` wrote. It is left paused."""
+        self.lacks(Ability.SNAPSHOT)
 
-    @abstractmethod
     def receive_migration(self, place: Path, config: VmConfig, launch: Launch) -> Incoming:
         """Start a process that waits at a UNIX socket, made at `place`, for a VM of this configuration."""
+        self.lacks(Ability.MIGRATION)
 
-    @abstractmethod
     def recorded(self, snapshot: Path, nic: NicConfig) -> Mapping[str, Any]:
         """What a snapshot holds of this NIC's own state: values by the names of its fields, whatever they mean.
 
         Raises VmmError if the snapshot is not in a form that is known.
         """
+        self.lacks(Ability.SNAPSHOT)
 
-    @abstractmethod
     def rerecord(self, snapshot: Path, nic: NicConfig, changes: Mapping[str, Any]) -> None:
         """Write other values into the fields that `recorded` names; None removes a field."""
+        self.lacks(Ability.SNAPSHOT)
 
-    @abstractmethod
+    def reconfigure(self, snapshot: Path, nic: NicConfig) -> None:  # noqa: B027 -- most snapshots say nothing of it
+        """Have a snapshot say that its NIC of this id is configured so, where it says anything of that."""
+
     def saved_devices(self, snapshot: Path) -> Mapping[str, Any]:
         """The saved state of every device, by a name that is the same in each snapshot of one VM: for comparison."""
+        self.lacks(Ability.SNAPSHOT)
 
     def require(self, condition: bool, sentence: str) -> None:
         """Raise VmmError unless `condition`: for requests that this VMM cannot express."""

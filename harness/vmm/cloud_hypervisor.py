@@ -6,7 +6,7 @@ Its own seccomp filter is always on: a forbidden system call is one of the defec
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from harness.process.child import OUTPUT, VmmProcess
 from harness.process.last_words import panic
 from harness.process.log_clock import Stamped
 from harness.unix_socket import connect
+from harness.vmm.abilities import Ability
 from harness.vmm.base import (
+    Habits,
     Launch,
     NicConfig,
     TapByFds,
@@ -31,10 +33,10 @@ from harness.vmm.base import (
 )
 from harness.vmm.cloud_hypervisor_files import SERIAL, Event, Files, timed_lines
 from harness.vmm.cloud_hypervisor_migration import CloudHypervisorIncoming
-from harness.vmm.cloud_hypervisor_state import ComponentState, components
+from harness.vmm.cloud_hypervisor_options import BAD_OPTIONS
+from harness.vmm.cloud_hypervisor_state import STATE_DAMAGES, ComponentState, components, set_virtqueues
 from harness.vmm.cloud_hypervisor_threads import being_started
 from harness.vmm.http_socket import NoAnswer, Question, Reply
-from harness.vmm.memory import GuestMemory, map_shared_memory
 from harness.vmm.pty_line import PtyLine
 from harness.vmm.serial import Line, SerialPort
 
@@ -337,20 +339,33 @@ class CloudHypervisorVm(Vm):
         api = f"curl -s --unix-socket {self._files.api} http://localhost/api/v1/vm.info"
         return {"its API": api, "the same": f"ch-remote --api-socket {self._files.api} info"}
 
-    def guest_memory(self) -> GuestMemory:
-        return map_shared_memory(self.pid, self.config.memory_mib << 20, self.check_alive)
-
     def stop(self) -> None:
-        self.process.stop()
-        self.serial.close()
+        super().stop()
         self._files.remove_sockets()
+
+
+def _put(endpoint: str, body: dict[str, Any] | None = None) -> Callable[[CloudHypervisorVm], object]:
+    return lambda vm: vm.call("PUT", endpoint, body)
 
 
 class CloudHypervisor(Vmm):
     """A build of cloud-hypervisor."""
 
     kind = "cloud-hypervisor"
+    banner = "cloud-hypervisor"
+    abilities = frozenset(Ability)
     takes_attachments_along = True
+    habits = Habits(command_threads="*_ctrl", restoring=("--restore",))
+    state_damages = STATE_DAMAGES
+    bad_options = BAD_OPTIONS
+    misplaced_requests = {
+        "boot-what-runs": _put("vm.boot"),
+        "create-what-is-there": _put("vm.create", {"payload": {"kernel": "/nonexistent"}}),
+        "snapshot-what-runs": _put("vm.snapshot", {"destination_url": "file:///nonexistent"}),
+        "resize-to-more-than-it-may-have": _put("vm.resize", {"desired_vcpus": 255}),
+        "add-a-device-that-is-not-there": _put("vm.add-device", {"path": "/nonexistent"}),
+    }
+
     over_pty = False
     """Whether the serial port is a pseudo-terminal: v40 and v45 die by their own seccomp filter once their serial
     socket is used (cloud-hypervisor issue 7567)."""
@@ -417,6 +432,9 @@ class CloudHypervisor(Vmm):
 
     def rerecord(self, snapshot: Path, nic: NicConfig, changes: Mapping[str, Any]) -> None:
         ComponentState(snapshot, nic.id).change(changes)
+
+    def reconfigure(self, snapshot: Path, nic: NicConfig) -> None:
+        set_virtqueues(snapshot, nic.id, 2 * nic.pairs)
 
     def saved_devices(self, snapshot: Path) -> dict[str, Any]:
         return components(snapshot)

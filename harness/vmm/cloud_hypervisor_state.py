@@ -12,9 +12,21 @@ from typing import Any
 
 from harness.bounded import MIB, Unreadable, parse_json, read_file
 from harness.errors import VmmError
+from harness.vmm.state_damage import cut, missing, overwritten
 
 STATE, CONFIG, MEMORY = "state.json", "config.json", "memory-ranges"
 """The files of a snapshot."""
+
+STATE_DAMAGES = {
+    **{
+        f"{file}-{name}": spoil
+        for file in (CONFIG, STATE, MEMORY)
+        for name, spoil in (("missing", missing(file)), ("empty", cut(file)), ("truncated", cut(file, 0.5)))
+    },
+    "config-overwritten": overwritten(CONFIG),
+    "state-overwritten": overwritten(STATE),
+}
+"""Ways to spoil them, by name."""
 
 
 LIMIT = 64 * MIB
@@ -40,6 +52,17 @@ def edit_json(path: Path, edit: Callable[[Any], None]) -> None:
 
 MISFITS = (KeyError, TypeError, AttributeError, IndexError)
 """What Python says of a value that is of another kind than was expected."""
+
+
+def set_virtqueues(snapshot: Path, nic_id: str, virtqueues: int) -> None:
+    """Let the configuration that is saved beside the state name another number for a NIC."""
+
+    def edit(config: Any) -> None:
+        for net in config["net"]:
+            if net["id"] == nic_id:
+                net["num_queues"] = virtqueues
+
+    edit_json(snapshot / CONFIG, edit)
 
 
 def components(snapshot: Path) -> dict[str, Any]:

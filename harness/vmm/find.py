@@ -19,8 +19,13 @@ from harness.vmm.release import fetch_release
 
 QEMU_PROGRAM = "qemu-system-x86_64"
 CLOUD_HYPERVISOR_PROGRAM = "cloud-hypervisor"
+REFERENCE = QEMU_PROGRAM
+"""The program beside which others are seen."""
 VERSION_PATIENCE = 10.0
 VERSION_LIMIT = MIB
+
+KINDS: tuple[type[Vmm], ...] = (CloudHypervisor, Qemu)
+"""The programs that can be judged."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*$")
 
@@ -66,13 +71,11 @@ def _version(path: Path) -> str:
 def identify(name: str | None, path: Path) -> Vmm:
     """The build behind an executable, told by what --version prints. Raises BadInput for any other program."""
     line = _version(path)
-    if line.startswith("cloud-hypervisor"):
-        version = line.removeprefix("cloud-hypervisor").strip()
-        return CloudHypervisor(name or "cloud-hypervisor", path, version)
-    if line.startswith("QEMU emulator version"):
-        version = line.removeprefix("QEMU emulator version").strip()
-        return Qemu(name or "qemu", path, version)
-    raise BadInput(f"--vmm {path}: neither cloud-hypervisor nor QEMU: --version says {line[:80]!r}")
+    for kind in KINDS:
+        if line.startswith(kind.banner):
+            return kind(name or kind.kind, path, line.removeprefix(kind.banner).strip())
+    known = ", ".join(kind.kind for kind in KINDS)
+    raise BadInput(f"--vmm {path}: this is none of {known}: --version says {line[:80]!r}")
 
 
 def _one(text: str, cache: Path | None) -> Vmm:

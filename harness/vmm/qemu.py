@@ -16,7 +16,9 @@ from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError
 from harness.deadline import PACE, wait_until
 from harness.errors import DeadlineExceeded, Owner, VmmError
 from harness.process.child import VmmProcess
+from harness.vmm.abilities import Ability
 from harness.vmm.base import (
+    Habits,
     Incoming,
     Launch,
     NicConfig,
@@ -27,8 +29,7 @@ from harness.vmm.base import (
     VmConfig,
     Vmm,
 )
-from harness.vmm.memory import GuestMemory, map_shared_memory
-from harness.vmm.qemu_state import STATE_FILE, NicState, read_stream, sections
+from harness.vmm.qemu_state import STATE_DAMAGES, STATE_FILE, NicState, read_stream, sections
 from harness.vmm.qemu_version import QemuVersion, as_words
 from harness.vmm.serial import SerialPort
 
@@ -205,9 +206,6 @@ class QemuVm(Vm):
         if f"{nic_id}-socket" in {each["label"] for each in self.call("query-chardev")}:
             self.call("chardev-remove", id=f"{nic_id}-socket")
 
-    def shut_down_and_boot(self) -> None:
-        self.vmm.require(False, "it ends with its VM")
-
     def await_reset(self) -> None:
         self._run(self._resets.get(), "resetting the machine", CALL_PATIENCE)
 
@@ -217,7 +215,8 @@ class QemuVm(Vm):
         self.await_migration()
 
     def send_migration(self, place: Path, *, local: bool) -> None:
-        self.vmm.require(not local, "it hands no memory over as a descriptor")
+        if local:
+            self.vmm.lacks(Ability.LOCAL_MIGRATION)
         self.call("migrate", uri=f"unix:{place}")
         self.await_migration()
         self.process.expect_end()
@@ -238,12 +237,8 @@ class QemuVm(Vm):
             why = outcome.get("error-desc") or self.process.tail(2)
             raise VmmError(f"{self.vmm.name}: the migration {outcome['status']}: {why}")
 
-    def guest_memory(self) -> GuestMemory:
-        return map_shared_memory(self.pid, self.config.memory_mib << 20, self.check_alive)
-
     def stop(self) -> None:
-        self.process.stop()
-        self.serial.close()
+        super().stop()
         if not self._loop.is_closed():
             # the process is gone: only our own end is being closed, and what it finds there is of no interest
             with suppress(QMPError, OSError, EOFError, TimeoutError):
@@ -270,6 +265,22 @@ class Qemu(Vmm):
     """A build of qemu-system-x86_64."""
 
     kind = "qemu"
+    banner = "QEMU emulator version"
+    abilities = frozenset(Ability) - {
+        Ability.BOOT_AGAIN,  # it ends with its VM
+        Ability.OPEN_STATE,  # its stream holds numbers, all of them
+        Ability.LOCAL_MIGRATION,  # not in 7.2
+        Ability.JUDGES_BACK_ENDS,
+        Ability.ENABLES_AFTER_KICKS,
+        Ability.DEVICE_THREADS,
+        Ability.THREAD_FILTERS,
+        Ability.NAMES_TAP_QUEUES,
+    }
+    needs_kvm = False
+    packaged_firmware = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
+    habits = Habits(restoring=("-incoming",))
+    changes_by_itself = frozenset({"mc146818rtc#0"})  # its real-time clock follows the host's
+    state_damages = STATE_DAMAGES
 
     def __init__(self, name: str, path: Path, version: str) -> None:
         super().__init__(name, path, version)
@@ -279,8 +290,6 @@ class Qemu(Vmm):
         if self.number.msix_over_vhost_user or not isinstance(nic.attachment, VhostUserSocket):
             return ""
         return f"QEMU {self.version} is given none with vhost-user, for it would end by SIGSEGV: take 8.2 or newer"
-
-    takes_attachments_along = False
 
     def launch(self, config: VmConfig, launch: Launch) -> QemuVm:
         return self._launch(config, launch)

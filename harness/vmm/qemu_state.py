@@ -16,11 +16,17 @@ from typing import Any, NamedTuple
 from harness.bounded import MIB, Unreadable, parse_json, read_file
 from harness.errors import VmmError
 from harness.mac import mac_bytes
+from harness.vmm.state_damage import cut
 
 STATE_FILE = "state"
 """Of a snapshot folder: the migration stream."""
 LIMIT = 4096 * MIB
 """Of a stream, which holds the guest's memory."""
+STATE_DAMAGES = {
+    "stream-truncated": cut(STATE_FILE, 0.5),
+    "stream-truncated-at-its-end": cut(STATE_FILE, 0.99),
+}
+"""Ways to spoil it, by name."""
 _DESCRIPTION = b"\x00\x06"
 """End of the sections, and the mark of the JSON text, whose length follows in 4 bytes."""
 

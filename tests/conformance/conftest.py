@@ -18,13 +18,16 @@ COLLECT = """
 import json, sys
 import pytest
 from harness.run.case import case_of
-MARKS = ("requirement", "drivers", "backends", "needs", "only_on")
+MARKS = ("requirement", "drivers", "backends", "needs")
 class Grabber:
     def pytest_collection_finish(self, session):
         self.found = []
         for item in session.items:
             case = case_of(item)
-            marks = {name: [word for mark in item.iter_markers(name) for word in mark.args] for name in MARKS}
+            marks = {
+                name: [getattr(word, "name", str(word)) for mark in item.iter_markers(name) for word in mark.args]
+                for name in MARKS
+            }
             self.found.append([case.test, str(case.origin), item.fixturenames, marks])
 grabber = Grabber()
 code = pytest.main(sys.argv[1:], plugins=[grabber])

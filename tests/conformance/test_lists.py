@@ -11,12 +11,10 @@ import pytest
 from harness.expected.baseline import load_baselines, matches
 from harness.run.capability import Capabilities
 from harness.run.session import DRIVER_NEEDS
-from harness.testbed.backends import BACKENDS
-from harness.vmm.cloud_hypervisor import CloudHypervisor
-from harness.vmm.qemu import Qemu
+from harness.testbed.backends import BACKENDS, NEEDS
+from harness.vmm.abilities import Ability
 from tests.conformance.conftest import ROOT, Collected
 
-KINDS = {CloudHypervisor.kind, Qemu.kind}
 GUIDE = ROOT / "docs" / "writing-a-test.md"
 
 
@@ -24,9 +22,9 @@ def said(collected: Iterable[Collected], mark: str) -> set[str]:
     return {word for each in collected for word in each.marks[mark]}
 
 
-def test_marks_name_what_there_is(collected: list[Collected]) -> None:
-    assert said(collected, "needs") <= set(Capabilities.__dataclass_fields__)
-    assert said(collected, "only_on") <= KINDS
+def test_each_ability_is_one_that_a_test_needs(collected: list[Collected]) -> None:
+    by_crossing = {Ability.FIRMWARE.name, *(ability.name for ability in NEEDS.values())}
+    assert {ability.name for ability in Ability} <= said(collected, "needs") | by_crossing
 
 
 def test_each_driver_and_each_backend_has_tests(collected: list[Collected]) -> None:

@@ -12,6 +12,7 @@ from harness.guest.linux.image import LinuxImage
 from harness.lab.routing import goes_to_lab
 from harness.run.capability import Answer, Capabilities
 from harness.run.session import Session
+from harness.vmm.abilities import Ability
 
 YES, NO = Answer(True, ""), Answer(False, "a reason")
 IMAGE = LinuxImage(Path("kernel"), Path("initramfs"))
@@ -21,7 +22,7 @@ class Mark(NamedTuple):
     """As much of pytest's as routing looks at: the real ones must be declared."""
 
     name: str
-    args: tuple[str, ...]
+    args: tuple[Ability, ...]
 
 
 def make_item(*marks: Mark, **crossed: str | None) -> Any:
@@ -33,16 +34,15 @@ def make_item(*marks: Mark, **crossed: str | None) -> Any:
     )
 
 
-def make_session(
-    able: Capabilities, *, kind: str = "cloud-hypervisor", image: LinuxImage | None = IMAGE
-) -> Session:
-    vmm: Any = SimpleNamespace(name="alpha", kind=kind)
-    return Session(vmms=(vmm,), abilities={"alpha": able}, seed=1, linux=image)
+def make_session(able: Capabilities, *, needs_kvm: bool = True, image: LinuxImage | None = IMAGE) -> Session:
+    can = frozenset({Ability.SNAPSHOT, Ability.FIRMWARE})
+    vmm: Any = SimpleNamespace(name="alpha", needs_kvm=needs_kvm, abilities=can)
+    return Session(vmms=(vmm,), capabilities={"alpha": able}, seed=1, linux=image)
 
 
 NO_LINUX = Capabilities(probe_guest=YES, linux_guest=NO, snapshot=NO)
 ALL = Capabilities(probe_guest=YES, linux_guest=YES, snapshot=YES)
-SNAPSHOT = Mark("needs", ("snapshot",))
+SNAPSHOT = Mark("needs", (Ability.SNAPSHOT,))
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ SNAPSHOT = Mark("needs", ("snapshot",))
         ("probe", [SNAPSHOT], True),
         ("linux", [], True),
         ("firmware", [], True),
-        ("linux", [Mark("only_on", ("qemu",))], False),
-        ("linux", [Mark("only_on", ("cloud-hypervisor",))], True),
+        ("linux", [Mark("needs", (Ability.HOT_PLUG,))], False),
+        ("linux", [Mark("needs", (Ability.FIRMWARE,))], True),
     ],
 )
 def test_what_the_host_lacks_goes_to_the_lab(driver: str, marks: list[Mark], goes: bool) -> None:
@@ -65,7 +65,7 @@ def test_what_the_host_lacks_goes_to_the_lab(driver: str, marks: list[Mark], goe
 def test_always_takes_what_the_host_could_run() -> None:
     item = make_item(vmm="alpha", driver="probe")
     assert goes_to_lab(item, make_session(ALL), always=True)
-    assert not goes_to_lab(item, make_session(ALL, kind="qemu"), always=True)
+    assert not goes_to_lab(item, make_session(ALL, needs_kvm=False), always=True)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from harness.mutants import __main__ as command
 from harness.mutants import all_mutants, find_mutant, kills
 from harness.record.results import Function, Run, Verdict, dumps
 from harness.testbed.surroundings import Surroundings
+from harness.vmm.base import Habits
 from tests.synthetic_runs import MakeResult, MakeRun
 
 FILE = "mq/test_a.py"
@@ -179,7 +180,7 @@ def test_every_mutant_is_found_by_its_name() -> None:
 @pytest.mark.parametrize("name", all_mutants())
 def test_a_mutant_changes_one_thing_and_leaves_what_it_was_given(name: str) -> None:
     given = Surroundings(programs={"some": Path("program")}, memory_room_mib=1)
-    wrong = find_mutant(name)(given)
+    wrong = find_mutant(name)(given, Habits())
     changed = [
         field.name for field in fields(given) if getattr(given, field.name) != getattr(wrong, field.name)
     ]

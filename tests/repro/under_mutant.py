@@ -17,8 +17,9 @@ name, number, path = sys.argv[1:]
 scratch = Scratch()
 try:
     namespace.enter()
-    around = Surroundings(syscalls=mutant(name).policy())
-    with Testbed(find_vmms([path])[0], scratch.folder(), around) as bed:
+    (vmm,) = find_vmms([path])
+    around = Surroundings(syscalls=mutant(name).policy(vmm.habits))
+    with Testbed(vmm, scratch.folder(), around) as bed:
         answer, why = judge(ISSUES[number], gather(bed, ISSUES[number]))
 finally:
     scratch.close()

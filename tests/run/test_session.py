@@ -30,7 +30,7 @@ def session() -> Session:
 def test_worker_gets_what_the_main_process_has(session: Session) -> None:
     copy = Session.unpack(session.pack())
     assert [repr(vmm) for vmm in copy.vmms] == [repr(vmm) for vmm in session.vmms]
-    assert (copy.abilities, copy.seed, copy.evidence) == (session.abilities, 42, Path("/evidence"))
+    assert (copy.capabilities, copy.seed, copy.evidence) == (session.capabilities, 42, Path("/evidence"))
     assert copy.vmm("qemu").path == Path("/q")
 
 
@@ -40,7 +40,7 @@ def test_random_choices_are_the_same_on_every_worker(session: Session) -> None:
 
 
 def test_random_choices_differ_by_test_and_by_seed(session: Session) -> None:
-    other = Session(session.vmms, session.abilities, 43)
+    other = Session(session.vmms, session.capabilities, 43)
     assert len({session.random("a").random(), session.random("b").random(), other.random("a").random()}) == 3
 
 

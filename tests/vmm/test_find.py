@@ -130,8 +130,11 @@ def test_file_without_the_right_to_execute_says_how_to_mend_it(fake: Path) -> No
         (b"#!/bin/sh\nkill -11 $$\n", "--version ended with status -11 and said: nothing"),
         (b"#!/bin/sh\necho no such option >&2; exit 2", "ended with status 2 and said: no such option"),
         (b"#!/bin/sh\nexit 0\n", "--version ended with status 0 and said: nothing"),
-        (b"#!/bin/sh\necho bash 5.2\n", "neither cloud-hypervisor nor QEMU: --version says 'bash 5.2'"),
-        (b"#!/bin/sh\nprintf 'x\\377y\\n'\n", "neither cloud-hypervisor nor QEMU: --version says 'x\ufffdy'"),
+        (b"#!/bin/sh\necho bash 5.2\n", "this is none of cloud-hypervisor, qemu: --version says 'bash 5.2'"),
+        (
+            b"#!/bin/sh\nprintf 'x\\377y\\n'\n",
+            "this is none of cloud-hypervisor, qemu: --version says 'x\ufffdy'",
+        ),
     ],
     ids=["empty", "foreign", "arm", "interpreter", "status", "killed", "words", "silent", "other", "bytes"],
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import BadInput, DeadlineExceeded, VmmDied, VmmError
+from harness.errors import BadInput, DeadlineExceeded, Lacks, VmmDied, VmmError
 from harness.vmm import qemu as qemu_module
 from harness.vmm.base import Launch, NicConfig, TapByFds, TapByName, VhostUserSocket, Vm, VmConfig, Vmm
 from harness.vmm.qemu import Qemu, QemuVm, device_options, nic_arguments
@@ -85,7 +85,7 @@ def test_stopping_twice_is_no_error(running: Vm) -> None:
 
 def test_what_qemu_does_not_do_is_one_sentence(running: Vm) -> None:
     with running:
-        with pytest.raises(VmmError, match="it ends with its VM"):
+        with pytest.raises(Lacks, match="qemu has no second boot of a VM"):
             running.shut_down_and_boot()
         assert isinstance(running, QemuVm)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from harness.errors import BadInput, Unavailable
 from harness.vmm.base import Vmm
 
-OVMF = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 IPXE = Path("/usr/lib/ipxe/snponly.efi")
 """iPXE on top of the firmware's own NIC driver (its Simple Network Protocol)."""
 
@@ -24,16 +23,16 @@ class FirmwareFiles:
 
 
 def firmware_files(vmm: Vmm, own: Path | None) -> FirmwareFiles:
-    """The files for a VMM; `own` is the user's firmware for cloud-hypervisor.
+    """The files for a VMM; `own` is the user's firmware, for a VMM for which no package has one.
 
     Raises Unavailable where something is missing, with the line that installs it, BadInput for a file of the
     user's that cannot be read.
     """
-    if vmm.kind == "qemu":
-        firmware = OVMF
+    if vmm.packaged_firmware is not None:
+        firmware = vmm.packaged_firmware
     elif own is None:
         raise Unavailable(
-            "cloud-hypervisor needs a UEFI firmware built for it, which Debian does not have: --firmware PATH"
+            f"{vmm.name} needs a UEFI firmware built for it, which Debian does not have: --firmware PATH"
         )
     elif not own.is_file():
         raise BadInput(f"there is no firmware {own}")

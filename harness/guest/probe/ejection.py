@@ -15,9 +15,9 @@ from harness.guest.probe.bus import Bus, Operation, map_registers, port_in, port
 
 LEAVING, EJECT = 4, 8
 """Offsets: slots that are to be removed, and slots to eject."""
-QEMU_BASE, QEMU_SELECT, QEMU_BUSES = 0xCC0, 0x10, 8
+PORT_BASE, PORT_SELECT, PORT_BUSES = 0xCC0, 0x10, 8
 """Of q35: an I/O port; and how many buses are looked at."""
-CLOUD_HYPERVISOR_SELECT, CLOUD_HYPERVISOR_BYTES = 12, 16
+MAPPED_SELECT, MAPPED_BYTES = 12, 16
 REGION = b"\x5b\x80PCST\x00"
 """In cloud-hypervisor's byte code: OperationRegion (PCST, SystemMemory, ...."""
 TABLES, TABLES_END = 0xA0000, 0x100000
@@ -56,9 +56,9 @@ def eject(bus: Bus) -> Sequence[int]:
 def _registers(bus: Bus) -> _Registers:
     address = region_of(bus.memory.read(TABLES, TABLES_END - TABLES))
     if address is None:
-        return _Registers(QEMU_BASE, QEMU_SELECT, QEMU_BUSES, ports=True)
-    bus.run([map_registers(address, CLOUD_HYPERVISOR_BYTES)])
-    return _Registers(address, CLOUD_HYPERVISOR_SELECT, 1)
+        return _Registers(PORT_BASE, PORT_SELECT, PORT_BUSES, ports=True)
+    bus.run([map_registers(address, MAPPED_BYTES)])
+    return _Registers(address, MAPPED_SELECT, 1)
 
 
 def region_of(tables: bytes) -> int | None:

@@ -10,12 +10,12 @@ its own filter forbids; those never reach a supervisor.
 from harness.host.syscalls.call import Action, Call, Caller, Effect, Operation, Outcome
 from harness.host.syscalls.conditions import (
     ANY,
-    AT_ACTIVATION,
     ATTACH,
     DETACH,
     GROWN,
     MAIN_THREAD,
     Condition,
+    at_activation,
     by_thread,
     on_tap,
     since,
@@ -40,7 +40,6 @@ from harness.host.syscalls.violations import Violation, ViolationWatch, violatio
 __all__ = [
     "ANY",
     "ATTACH",
-    "AT_ACTIVATION",
     "DETACH",
     "GROWN",
     "MAIN_THREAD",
@@ -61,6 +60,7 @@ __all__ = [
     "Verdict",
     "Violation",
     "ViolationWatch",
+    "at_activation",
     "available",
     "by_thread",
     "delay",

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from harness.host.syscalls.call import Action, Call
+from harness.vmm.base import Habits
 
 
 @dataclass(frozen=True)
@@ -58,19 +59,21 @@ RESUMED = "resumed"
 """The mark that is set once a VM that was restored or migrated runs, before its driver does anything."""
 
 
-def _restored(call: Call) -> bool:
-    words = Path(f"/proc/{call.caller.pid}/cmdline").read_bytes().split(b"\0")
-    return b"--restore" in words or b"-incoming" in words
+def restoring(habits: Habits) -> Condition:
+    """In a VM that was saved or is migrated, before its guest goes on."""
+
+    def restored(call: Call) -> bool:
+        words = Path(f"/proc/{call.caller.pid}/cmdline").read_bytes().split(b"\0")
+        return any(word.encode() in words for word in habits.restoring)
+
+    return Condition("in a VM that was restored", restored) & ~since(RESUMED)
 
 
-RESTORED = Condition("in a VM that was restored", _restored)
-RESTORING = RESTORED & ~since(RESUMED)
+def at_activation(habits: Habits) -> Condition:
+    """The device starts or is reset, as far as a call can tell: no command of the driver's is being carried out.
 
-AT_ACTIVATION = DETACH & (by_thread("vmm") | (~by_thread("*_ctrl") & (~GROWN | ~MAIN_THREAD)))
-"""The device starts or is reset, as far as a call can tell: no command of the driver's is being carried out.
-
-VMMs open their taps attached, so all that is left to do then is to detach.
-
-cloud-hypervisor activates on thread `vmm` and obeys commands on `<id>_ctrl`. QEMU obeys commands on its main
-thread; it detaches on the same thread before the guest runs, and on a vCPU's thread when the guest resets.
-"""
+    VMMs open their taps attached, so all that is left to do then is to detach.
+    """
+    if habits.command_threads is not None:
+        return DETACH & ~by_thread(habits.command_threads)
+    return DETACH & (~GROWN | ~MAIN_THREAD)

@@ -17,10 +17,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.errors import BadInput
-from harness.host.syscalls.conditions import AT_ACTIVATION, GROWN, RESTORING, Condition
+from harness.host.syscalls.conditions import GROWN, Condition, at_activation, restoring
 from harness.host.syscalls.policy import Policy, fail, misreport, postpone
 from harness.host.syscalls.reshape import Pairs, Reshape, Situation
 from harness.host.syscalls.swap import SwapTaps
+from harness.vmm.base import Habits
 
 LATENESS = 1.0
 """Seconds by which `late` lags behind its answer."""
@@ -32,17 +33,33 @@ ENDURANCE = 24
 class Mutant:
     """A way to be wrong: `sentence` says what the kernel ends up with, `emulates` which defect that is.
 
-    `policy` makes a fresh policy, which may serve several VMs at once.
+    `policy` makes a fresh policy for a VMM of such habits, which may serve several VMs at once.
     """
 
     name: str
     sentence: str
     emulates: str
-    policy: Callable[[], Policy]
+    policy: Callable[[Habits], Policy]
 
 
 def _mutant(name: str, shape: Callable[[Situation], Pairs], sentence: str, emulates: str) -> Mutant:
-    return Mutant(name, sentence, emulates, lambda: Reshape(lambda now: [shape(now)]))
+    return Mutant(name, sentence, emulates, lambda habits: Reshape(lambda now: [shape(now)]))
+
+
+def _where(
+    name: str,
+    when: Callable[[Habits], Condition],
+    shape: Callable[[Situation], Pairs],
+    sentence: str,
+    emulates: str,
+) -> Mutant:
+    """One that has a shape of its own at some calls, and does what is asked for at the others."""
+
+    def policy(habits: Habits) -> Policy:
+        condition = when(habits)
+        return Reshape(lambda now: [shape(now) if condition.holds(now.call) else now.believed])
+
+    return Mutant(name, sentence, emulates, policy)
 
 
 def _first(count: int) -> Pairs:
@@ -53,24 +70,25 @@ def _last(count: int, total: int) -> Pairs:
     return frozenset(range(total - count, total))
 
 
-def _nothing_done(when: Condition) -> Callable[[Situation], Pairs]:
-    """Calls for which `when` holds are swallowed; the next one that is not sets all that was missed right."""
-    return lambda now: now.attached if when.holds(now.call) else now.believed
+def _swallowed(now: Situation) -> Pairs:
+    """Nothing is done; the next call that is carried out sets all that was missed right."""
+    return now.attached
 
 
 def _worn_out(now: Situation) -> Pairs:
     return now.believed if now.call.number <= ENDURANCE else now.attached
 
 
-def _restored_again() -> Policy:
+def _restored_again(habits: Habits) -> Policy:
     """What the VMM restored is done once more at each activation that follows."""
+    restored, activated = restoring(habits), at_activation(habits)
     recorded: dict[tuple[int, str], Pairs] = {}
 
     def shape(now: Situation) -> list[Pairs]:
         key = (now.call.caller.pid, now.call.tap)
-        if RESTORING.holds(now.call):
+        if restored.holds(now.call):
             recorded[key] = now.believed
-        elif AT_ACTIVATION.holds(now.call):
+        elif activated.holds(now.call):
             return [recorded.get(key, now.believed)]
         return [now.believed]
 
@@ -102,16 +120,18 @@ MUTANTS = (
         "detaches are not carried out once the tap has had an attach: 1 pair at first, then the highest n so far",
         "a VMM that starts right and grows on command, and never shrinks",
     ),
-    _mutant(
+    _where(
         "swallow-at-activation",
-        _nothing_done(AT_ACTIVATION),
+        at_activation,
+        _swallowed,
         "detaches are not carried out before the driver's first attach, on cloud-hypervisor after a reset as well: "
         "N pairs until the driver asks for more than one, n from then on",
         "issue 8307: all pairs are active before the driver asked",
     ),
-    _mutant(
+    _where(
         "reset-keeps-count",
-        _nothing_done(AT_ACTIVATION & GROWN),
+        lambda habits: at_activation(habits) & GROWN,
+        _swallowed,
         "detaches at a reset (QEMU) or the activation after it (cloud-hypervisor) are not carried out: the count "
         "of the driver before stays until this one asks for more than one",
         "issue 8307 after a reset alone: the count outlives the driver that asked for it",
@@ -169,25 +189,25 @@ MUTANTS = (
         "the driver's commands are carried out, and their first call is reported as EBUSY: the guest gets an "
         "error though the count has moved one pair towards it; QEMU aborts instead",
         "an error reported without undoing what was done",
-        lambda: misreport(errno.EBUSY, ~AT_ACTIVATION),
+        lambda habits: misreport(errno.EBUSY, ~at_activation(habits)),
     ),
     Mutant(
         "refuse",
         "the driver's commands fail with EPERM and change nothing, so the guest gets an error; QEMU aborts instead",
         "a VMM that lacks the right to do what it offers",
-        lambda: fail(errno.EPERM, ~AT_ACTIVATION),
+        lambda habits: fail(errno.EPERM, ~at_activation(habits)),
     ),
     Mutant(
         "late",
         f"every call succeeds at once and is carried out {LATENESS:.0f} s later: n pairs, and too late",
         "acknowledging before the work is done",
-        lambda: postpone(LATENESS),
+        lambda habits: postpone(LATENESS),
     ),
     Mutant(
         "flicker",
         "every call passes through no attached queue at all: n pairs in the end, and all frames in the queues lost",
         "detaching everything and attaching anew for each change",
-        lambda: Reshape(lambda now: [frozenset(), now.believed]),
+        lambda habits: Reshape(lambda now: [frozenset(), now.believed]),
     ),
     _mutant(
         "wears-out",
@@ -195,16 +215,18 @@ MUTANTS = (
         f"the first {ENDURANCE} calls of the VM are carried out, later ones succeed and are not",
         "a leak, an overflow: what only a long run meets",
     ),
-    _mutant(
+    _where(
         "restore-forgets",
-        lambda now: _first(1) if RESTORING.holds(now.call) else now.believed,
+        restoring,
+        lambda now: _first(1),
         "what a restored VMM asks for before the guest goes on leaves pair 0 alone attached; later calls are carried "
         "out, and set right what was missed",
         "a restore that starts as a boot does; harmless where a restore makes no call",
     ),
-    _mutant(
+    _where(
         "restore-takes-all",
-        lambda now: _first(now.total) if RESTORING.holds(now.call) else now.believed,
+        restoring,
+        lambda now: _first(now.total),
         "what a restored VMM asks for before the guest goes on leaves all pairs attached; later calls are carried out",
         "every snapshot taken for one without a count",
     ),
@@ -218,7 +240,7 @@ MUTANTS = (
         "other-nic",
         "calls are carried out on the next NIC of the VM: each NIC has the other's count; harmless with a single NIC",
         "an index shared between devices",
-        SwapTaps,
+        lambda habits: SwapTaps(),
     ),
 )
 """All mutants of the tap. Each changes something that a test of the suite must notice."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 
@@ -12,6 +12,9 @@ from harness.deadline import wait_until
 from harness.errors import BadInput, Owner
 from harness.host.syscalls.mutants import ENDURANCE, MUTANTS, mutant
 from harness.host.tap import Tap
+from harness.vmm.base import Habits
+from harness.vmm.cloud_hypervisor import CloudHypervisor
+from harness.vmm.qemu import Qemu
 
 if TYPE_CHECKING:
     from tests.host.syscalls.conftest import MakeStandIn, StandIn
@@ -26,6 +29,7 @@ class Vmm:
     child: StandIn
     active: int = 4
     tap: str = "t0"
+    habits: ClassVar[Habits] = Habits()
 
     def _shrink(self, count: int, thread: str | None, *, top_down: bool) -> None:
         pairs = range(count, self.active)
@@ -48,6 +52,8 @@ class Vmm:
 class LikeQemu(Vmm):
     """Detaches from the bottom up; commands on the main thread, a guest's reset on a vCPU's."""
 
+    habits = Qemu.habits
+
     def reset(self) -> None:
         starting = self.child.calls == []
         self._shrink(1, None if starting else "qemu-system-x86", top_down=False)
@@ -58,6 +64,8 @@ class LikeQemu(Vmm):
 
 class LikeCloudHypervisor(Vmm):
     """Detaches from the top down; activates on `vmm`, obeys commands on `<id>_ctrl`."""
+
+    habits = CloudHypervisor.habits
 
     def reset(self) -> None:
         self._shrink(1, "vmm", top_down=True)
@@ -74,7 +82,7 @@ MakeVmm = Callable[[str], Vmm]
 @pytest.fixture(params=[LikeQemu, LikeCloudHypervisor])
 def vmm(request: pytest.FixtureRequest, stand_in: MakeStandIn) -> MakeVmm:
     def make(name: str) -> Vmm:
-        made: Vmm = request.param(stand_in(mutant(name).policy()))
+        made: Vmm = request.param(stand_in(mutant(name).policy(request.param.habits)))
         return made
 
     return make
@@ -126,7 +134,7 @@ def test_pairs_are_not_taken_for_the_order_of_descriptors(
     stand_in: MakeStandIn, kind: type[Vmm], name: str
 ) -> None:
     """Another thread closed a file while the VMM opened its queues: its duplicates tell them apart all the same."""
-    assert walk(kind(stand_in(mutant(name).policy(), displaced=True))) == WALKS[name]
+    assert walk(kind(stand_in(mutant(name).policy(kind.habits), displaced=True))) == WALKS[name]
 
 
 @pytest.mark.usefixtures("own_network")
@@ -136,7 +144,7 @@ def test_pairs_are_those_that_the_kernel_numbered(stand_in: MakeStandIn, kind: t
     """No duplicate is left to tell the queues apart by: the kernel is asked. The tap sees nothing of it."""
     tap = Tap("numbered", 4)
     try:
-        child = stand_in(mutant(name).policy(), displaced=True, tap=tap.name)
+        child = stand_in(mutant(name).policy(kind.habits), displaced=True, tap=tap.name)
         child.tell("close_copies", tap.name)
         assert walk(kind(child, tap=tap.name)) == WALKS[name]
         assert tap.capture() == []
@@ -167,7 +175,7 @@ def test_what_was_missed_at_a_reset_is_set_right_by_the_next_command(vmm: MakeVm
 
 @pytest.mark.parametrize("name", ["success-as-error", "refuse"])
 def test_commands_fail_and_activation_does_not(stand_in: MakeStandIn, name: str) -> None:
-    made = LikeCloudHypervisor(stand_in(mutant(name).policy()))
+    made = LikeCloudHypervisor(stand_in(mutant(name).policy(LikeCloudHypervisor.habits)))
     made.reset()
     assert made.child.attached() == {0}
     assert all(made.child.attach(1, 2, thread="net0_ctrl"))
@@ -210,7 +218,7 @@ def test_a_nic_has_the_count_of_the_other(vmm: MakeVmm) -> None:
 
 
 def test_confused_nics_forgive_a_queue_that_is_in_the_wanted_state(stand_in: MakeStandIn) -> None:
-    child = stand_in(mutant("other-nic").policy())
+    child = stand_in(mutant("other-nic").policy(Habits()))
     child.tell("open_tap", "t1", 4)
     assert child.detach(1, tap="t0") == [0]
     child.tell("close_tap", "t1")
@@ -239,7 +247,7 @@ def test_taps_that_are_opened_anew_start_afresh_where_nothing_was_changed(vmm: M
 
 
 def test_an_illegal_call_is_refused_as_the_kernel_does(stand_in: MakeStandIn) -> None:
-    child = stand_in(mutant("swallow-all").policy())
+    child = stand_in(mutant("swallow-all").policy(Habits()))
     assert any(child.attach(1))
 
 
