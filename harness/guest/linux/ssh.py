@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LOGIN_SECONDS = 15.0
+NEVER = 86400.0
+"""Seconds: longer than any deadline."""
 COMMAND_SECONDS = 15.0
 THREAD_NAME = "ssh call"
 _LOOK_EVERY = 0.05
@@ -184,6 +186,9 @@ def _log_in(connected: socket.socket, keys: Keys, where: str) -> paramiko.Transp
     # Its errors come to us as exceptions; its log would repeat them on stderr.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     transport = paramiko.Transport(connected)
+    # The caller's deadline is the only one: paramiko's own know no MQ_PACE, and call a slow guest one that
+    # refuses the key.
+    transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = NEVER
     try:
         transport.get_security_options().key_types = (KEY_TYPE,)
         transport.start_client()

@@ -13,7 +13,7 @@ from harness.deadline import PACE
 from harness.errors import DeadlineExceeded, GuestError, VmmDied
 from harness.guest.linux import ssh
 from harness.guest.linux.keys import Keys, make_keys
-from harness.guest.linux.ssh import Connection
+from harness.guest.linux.ssh import NEVER, Connection
 
 Serve = Callable[..., int]
 LOCALHOST = IPv4Address("127.0.0.1")
@@ -188,3 +188,8 @@ def test_no_thread_outlives_a_connection_that_was_closed(connection: Connection)
     for thread in call_threads():
         thread.join(5)
     assert call_threads() == []
+
+
+def test_a_slow_login_is_bounded_by_our_deadline_alone(connection: Connection) -> None:
+    own = connection._transport
+    assert {own.banner_timeout, own.handshake_timeout, own.auth_timeout} == {NEVER}
