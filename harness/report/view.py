@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from harness.expected.baseline import masked, stated_reason
 from harness.expected.causes import Cause, causes_of, counted
@@ -48,6 +50,10 @@ class Failure:
     """The timeline until the guest speaks for the first time, where that is long."""
     timeline: Sequence[Event | str] = ()
     since: str = ""
+    moments: str = "[]"
+    """What is known of the pairs at each time, as JSON: time, source, count or null, pair or null, frames or null."""
+    others: Sequence[tuple[Result, str]] = ()
+    """The same test on other VMMs, each with the anchor of its section or nothing."""
     details: str = ""
     logs: Sequence[LogText] = ()
     captures: Sequence[Capture] = ()
@@ -123,6 +129,7 @@ def make_view(
     failures = _failures(run, history)
     _fill(failures, run, results_file, output)
     anchors = {(f.result.test, f.result.vmm): f.anchor for f in failures}
+    _note_others(failures, run, anchors)
     counts = {name: Counter(r.verdict for r in run.results if r.vmm == name) for name in run.names()}
     behind = {row.row.id: _behind(run, row.results) for row in coverage.rows if row.results}
     return View(
@@ -215,6 +222,8 @@ def _fill(failures: Sequence[Failure], run: Run, results_file: Path | None, outp
         result = failure.result
         folder = bundle_folder(results_file, run, result) if results_file else None
         failure.bundle = _link(folder, output) if folder else ""
+        failure.moments = _moments(result.timeline)
+        left -= len(failure.moments)
         start, rest = _parted(sorted(result.timeline, key=lambda event: event.at))
         details, timeline = result.details, _shortened(rest)
         logs = bundle_logs(folder) if folder else ()
@@ -237,6 +246,28 @@ def _fill(failures: Sequence[Failure], run: Run, results_file: Path | None, outp
                 failure.left_out.append(what)
         if not plot and any(event.frames for event in result.timeline):
             failure.left_out.append("plot")
+
+
+def _note_others(failures: Sequence[Failure], run: Run, anchors: Mapping[tuple[str, str], str]) -> None:
+    """What the same test did elsewhere."""
+    same: dict[str, list[Result]] = defaultdict(list)
+    for result in run.results:
+        same[result.test].append(result)
+    for failure in failures:
+        failure.others = [
+            (other, anchors.get((other.test, other.vmm), ""))
+            for other in same[failure.result.test]
+            if other.vmm != failure.result.vmm
+        ]
+
+
+def _moments(timeline: Sequence[Event]) -> str:
+    told = [
+        (round(e.at, 4), e.source, e.pairs, e.pair, e.frames)
+        for e in timeline
+        if e.pairs is not None or e.frames is not None
+    ]
+    return msgspec.json.encode(told).decode() if len(told) <= TIMELINE_LINES else "[]"
 
 
 def _link(folder: Path, output: Path | None) -> str:

@@ -132,6 +132,50 @@ def test_filters_keys_and_folding(page: str, tmp_path: Path) -> None:
     assert said["summaryFocus"] == "SUMMARY"
 
 
+TIMELINE = """
+const failure = document.querySelector(".failure");
+failure.open = true;
+const words = (row) => [...row.cells].map((cell) => cell.textContent.trim()).join(" ");
+const table = () => [...failure.querySelectorAll(".pairs tbody tr")].map(words);
+const lines = [...failure.querySelectorAll(".timeline [data-at]")];
+const said = {before: table()};
+lines.find((line) => line.textContent.includes("before")).click(); said.early = table();
+lines.find((line) => line.textContent.includes("n=1")).click(); said.late = table();
+said.when = failure.querySelector(".when").textContent;
+const log = failure.querySelector(".timeline small");
+said.hidden = !log.offsetParent; failure.querySelector("input.log").click(); said.asked = !!log.offsetParent;
+failure.querySelector("button.beside").click();
+said.columns = [...document.querySelector(".both").children].map((part) => part.querySelector("strong").textContent);
+failure.querySelector("button.beside").click(); said.apart = document.querySelector(".both");
+return said;
+"""
+
+
+def test_a_moment_shows_the_pairs_as_they_stood_and_two_builds_stand_side_by_side(
+    make_result: MakeResult, make_run: MakeRun, tmp_path: Path
+) -> None:
+    timeline = (
+        Event(0.1, "guest", "before", pairs=2),
+        Event(0.2, "host", "", pairs=2),
+        Event(0.25, "frames", "", pair=1, frames=3),
+        Event(0.3, "vmm", "a line of its log"),
+        Event(0.4, "guest", "n=1", pairs=1),
+        Event(0.5, "frames", "", pair=1, frames=4),
+    )
+    rows = (PairRow(0, True, True, 0), PairRow(1, False, True, 7))
+    bad = [
+        make_result(vmm=vmm, verdict="fail", timeline=timeline, witnesses=rows) for vmm in ("alpha", "beta")
+    ]
+    said = _browse(_report(make_run(*bad)), TIMELINE, tmp_path)
+    assert said["before"] == ["0 active active 0", "1 inactive active 7 ≠"]
+    assert said["early"] == ["0 active — 0", "1 active — 0"]
+    assert said["late"] == ["0 active active 0", "1 inactive active 3"]
+    assert said["when"] == "as told and counted until 0.4000 s"
+    assert (said["hidden"], said["asked"]) == (True, True)
+    assert said["columns"] == ["alpha", "beta"]
+    assert said["apart"] is None
+
+
 LAYOUT = """
 document.querySelectorAll("details").forEach((part) => { part.open = true; });
 const wide = [...document.querySelectorAll("main *")].filter((node) =>

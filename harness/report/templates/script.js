@@ -102,6 +102,52 @@
       getSelection().selectAllChildren(code);
     }
   });
+  // A line of a timeline shows the pairs as they stood then: what guest and host had said last, and the frames until then.
+  function rewind(line) {
+    const failure = line.closest(".failure");
+    const table = failure.querySelector(".pairs");
+    if (!table) return;
+    const until = Number(line.dataset.at);
+    const past = JSON.parse(table.dataset.moments).filter(([at]) => at <= until);
+    if (!past.length) return;
+    const last = (guest) => past.filter(([, source, n]) => n !== null && (source === "guest") === guest).at(-1)?.[2];
+    const [guest, host] = [last(true), last(false)];
+    const said = (count, pair) => (count === undefined ? "—" : pair < count ? "active" : "inactive");
+    for (const row of table.tBodies[0].rows) {
+      const pair = Number(row.cells[0].textContent);
+      const frames = past.reduce((sum, [, , , on, n]) => sum + (on === pair ? n : 0), 0);
+      row.cells[1].textContent = said(guest, pair);
+      row.cells[2].textContent = said(host, pair);
+      row.cells[3].textContent = frames;
+      const wrong = guest !== undefined && ((host !== undefined && (pair < guest) !== (pair < host)) || (pair >= guest && frames > 0));
+      row.classList.toggle("wrong", wrong);
+    }
+    failure.querySelector(".when").textContent = `as told and counted until ${until.toFixed(4)} s`;
+    failure.querySelector(".timeline .now")?.classList.remove("now");
+    line.classList.add("now");
+  }
+
+  // Two builds' runs of one test in two columns, until it is asked for again.
+  function beside(button) {
+    const mine = button.closest(".failure"), other = $(button.dataset.other);
+    const shown = mine.closest(".both");
+    if (shown) { shown.replaceWith(...shown.children); return; }
+    const both = document.createElement("div");
+    both.className = "both";
+    mine.before(both);
+    both.append(mine, other);
+    mine.open = other.open = true;
+  }
+
+  document.addEventListener("click", (event) => {
+    const line = event.target.closest(".timeline [data-at]");
+    if (line) rewind(line);
+    if (event.target.matches("button.beside")) beside(event.target);
+  });
+  document.addEventListener("change", (event) => {
+    if (!event.target.matches("input.log")) return;
+    for (const lines of event.target.closest(".failure").querySelectorAll(".timeline")) lines.classList.toggle("all", event.target.checked);
+  });
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const typing = event.target.matches("input, select, textarea");
