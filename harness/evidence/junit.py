@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -33,13 +34,19 @@ def properties(result: Result) -> list[tuple[str, object]]:
     return [(name, value) for name, value in found.items() if value not in (None, "")]
 
 
-def annotate(item: pytest.Item, report: pytest.TestReport, result: Result, evidence: Path | None) -> None:
-    """Put them into the test's reports; `evidence` is the run's folder, under which its bundle lies.
+def annotate(
+    item: pytest.Item,
+    report: pytest.TestReport,
+    result: Result,
+    evidence: Path | None,
+    more: Mapping[str, str],
+) -> None:
+    """Put them, and `more`, into the test's reports; `evidence` is the run's folder, under which its bundle lies.
 
     Jenkins (its plugin for attachments) and GitLab find `[[ATTACHMENT|PATH]]` in the output, relative to the
     workspace where the file is inside it.
     """
-    told = properties(result)
+    told = [*properties(result), *more.items()]
     if not item.user_properties or result.verdict.is_bad:
         item.user_properties[:] = told  # pytest writes those of the last phase
     report.user_properties[:] = told

@@ -22,13 +22,15 @@ from harness.evidence.judge import Judge
 from harness.evidence.junit import annotate
 from harness.evidence.rerun import Rerun
 from harness.evidence.threads import forget_threads, watch_threads
+from harness.expected.baseline import FOLDER, load_baselines
+from harness.expected.causes import Expected
 from harness.host import namespace
 from harness.host.real_backends.find import given_programs, lacking
 from harness.host.syscalls import missing
 from harness.mutants import find_mutant
 from harness.printable import is_text, printable
 from harness.record.pairs import explained
-from harness.record.results import NotRun, Shard, from_dict
+from harness.record.results import NotRun, Shard, VmmInfo, from_dict
 from harness.record.selection import Selection
 from harness.run import options, park
 from harness.run.case import case_of
@@ -61,6 +63,7 @@ _session = SESSION
 _scratch = pytest.StashKey[Scratch]()
 _collector = pytest.StashKey[Collector]()
 _judge = pytest.StashKey[Judge]()
+_expected = pytest.StashKey[Expected]()
 _testbed = pytest.StashKey[Testbed]()
 _linux = pytest.StashKey[LinuxMachines]()
 _left_out = pytest.StashKey[int]()
@@ -141,6 +144,8 @@ def pytest_configure(config: pytest.Config) -> None:
         if config.option.park:
             config.pluginmanager.register(park)
         session = config.stash[_session]
+        columns = [VmmInfo(vmm.name, vmm.kind, vmm.version) for vmm in session.vmms]
+        config.stash[_expected] = Expected(load_baselines(FOLDER), columns)
         rerun = Rerun(
             session.vmm,
             session.seed,
@@ -329,7 +334,10 @@ def pytest_runtest_makereport(
         setattr(report, park.ATTRIBUTE, park.looked_at(testbed, item.nodeid))
     if plain is not None:
         setattr(report, ATTRIBUTE, plain)
-        annotate(item, report, from_dict(plain), item.config.stash[_session].evidence)
+        result = from_dict(plain)
+        cause = item.config.stash[_expected].cause_of(result)
+        told = {"standing": cause.standing.value, "cause": cause.text} if cause else {}
+        annotate(item, report, result, item.config.stash[_session].evidence, told)
     return report
 
 

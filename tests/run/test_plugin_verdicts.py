@@ -189,6 +189,8 @@ def test_junit_file_says_on_what_and_how_to_repeat_it(kinds: Kinds) -> None:
     }
     assert cases["test_launch"]["driver"] == "probe"
     assert (cases["test_fail"]["rerun"] or "").startswith("ci/conformance ")
+    assert cases["test_fail"]["standing"] == "no baseline"
+    assert cases["test_fail"]["cause"]
     assert [cases[f"test_{kind}"]["verdict"] for kind in ("xfail", "error")] == ["xfail", "error"]
 
 
