@@ -75,7 +75,7 @@ def test_every_command_can_be_heard(nic_cold: ProbeNic, offering: Start) -> None
 
 @requirement("NET-EVT-02")
 def test_every_transmission_can_be_heard(nic_cold: ProbeNic, offering: Start) -> None:
-    """The same on each transmitq, again and again; with all pairs active."""
+    """Rung only where avail_event asks for it, each transmitq sends, again and again, with all pairs active."""
     net = offering(Feature.EVENT_IDX)
     assert net.set_pairs(PAIRS)
     for queue in (net.queues[2 * pair + 1] for pair in (*range(PAIRS), *range(PAIRS))):

@@ -1,4 +1,4 @@
-"""Pausing and resuming a VM is none of the guest's doing: the count stays."""
+"""The VMM pauses and resumes a VM without the guest's knowledge: the count stays."""
 
 import pytest
 

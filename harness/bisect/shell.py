@@ -170,5 +170,5 @@ def clean_environment() -> dict[str, str]:
 
 
 def environment_for_git() -> dict[str, str]:
-    """The same, in a language that can be read by programs, and without questions at the terminal."""
+    """The environment for git: free of any repository, English, and without questions at the terminal."""
     return {**clean_environment(), "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true"}

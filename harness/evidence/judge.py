@@ -167,7 +167,7 @@ class Judge:
 
 
 def _outcome(report: pytest.TestReport, error: BaseException | None, testbed: Testbed | None) -> Blame | None:
-    """As `outcome_of`, whatever it meets: one verdict is not worth a run."""
+    """Verdict and reason of one phase, or ERROR where making them failed: one verdict is not worth a run."""
     try:
         return outcome_of(report, error, testbed)
     except Exception as own:

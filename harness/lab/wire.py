@@ -110,7 +110,7 @@ class Frame:
     payload: bytes = b""
 
     def packed(self) -> bytes:
-        """As it goes over the stream."""
+        """The frame's bytes on the stream."""
         return _HEADER.pack(self.run, self.kind, len(self.payload)) + self.payload
 
     def holds(self, kind: type[T]) -> T:

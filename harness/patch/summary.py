@@ -30,7 +30,7 @@ class Verdict:
 
     @property
     def gate(self) -> str:
-        """As ci/gate prints it."""
+        """The findings and the verdict as text, as ci/gate prints them."""
         return (
             f"gate: cannot judge: {self.why}\n" if self.why else shown(self.findings, self.against, self.code)
         )

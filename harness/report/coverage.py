@@ -52,7 +52,7 @@ class Coverage:
         return sum(row.row.force is Force.MUST and bool(row.row.not_tested) for row in self.rows)
 
     def musts_judged_on(self, vmm: str) -> int:
-        """The same number for one VMM."""
+        """MUST rows with a verdict on one VMM."""
         return sum(any(x.vmm == vmm and x.verdict in JUDGED for x in row.results) for row in self.musts)
 
     def sentence(self) -> str:

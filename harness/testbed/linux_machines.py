@@ -53,7 +53,7 @@ class Wanted:
 
     @property
     def supervised(self) -> bool:
-        """Whether somebody judges the VMM's system calls: what is injected for one test is none of another's."""
+        """Whether a supervisor judges the VMM's system calls: such a machine serves one test, and no other."""
         return self.surroundings.syscalls is not None
 
 

@@ -37,7 +37,7 @@ class Surroundings:
         return None if self.syscalls is None else partial(Supervisor, policy=self.syscalls)
 
     def supervised(self, *, frames: bool = False) -> Self:
-        """The same, with TUNSETQUEUE calls traced, so that a test can alter them; a policy that is there stays.
+        """These surroundings with TUNSETQUEUE calls traced, for a test to alter them; a policy that is there stays.
 
         `frames`: what VMMs read from taps and write to them can be altered too.
         """

@@ -36,7 +36,7 @@ class NoAnswer(Exception):
 
     @classmethod
     def of(cls, error: Exception) -> NoAnswer:
-        """The same in one line."""
+        """What an error says, in one line."""
         return cls(" ".join(str(error).split())[:200] or type(error).__name__)
 
 

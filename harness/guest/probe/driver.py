@@ -23,7 +23,7 @@ WINDOW = 512
 QUIET = 0.5
 """Seconds without any arrival after which the frames still missing count as lost."""
 FIRST = 2.0
-"""The same before the first arrival: a busy host may let a VMM's worker wait that was just started."""
+"""Seconds without any arrival at the beginning: a busy host may let a VMM's worker wait that was just started."""
 
 
 class ProbeDriver:

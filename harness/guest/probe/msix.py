@@ -92,7 +92,7 @@ class PendingVectors:
 
 
 class QueueVectors(PendingVectors):
-    """As its base, with vector 0 for configuration changes and one for each of these virtqueues: `of_queue`."""
+    """Interrupts that stay pending: vector 0 for configuration changes, and one for each virtqueue: `of_queue`."""
 
     def __init__(self, device: VirtioDevice, queues: Iterable[int]) -> None:
         super().__init__(device)

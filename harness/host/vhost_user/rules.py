@@ -61,7 +61,7 @@ class Drop(Match, Rule):
 
 @dataclass(eq=False)
 class DropLater(Drop):
-    """As Drop, but for the first that matches on a connection: what comes later is taken for a repetition."""
+    """Drops what matches on a connection, but for the first: what comes later is taken for a repetition."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -260,7 +260,7 @@ def _enable(ring: int, on: bool, flags: int = request(0).flags) -> Message:
 
 
 def _unanswered(message: Message) -> Message:
-    """The same message, asking for no reply; takes over its descriptors."""
+    """A message that asks for no reply, from one that may; takes over its descriptors."""
     kept = Message(message.kind, message.flags & ~NEED_REPLY, message.body, message.fds)
     message.fds = []
     return kept
