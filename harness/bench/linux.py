@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from harness.bench import Figures
 from harness.deadline import Deadline
@@ -62,8 +61,8 @@ def image_build() -> float:
 @contextmanager
 def _empty_cache() -> Iterator[None]:
     usual = os.environ.get("XDG_CACHE_HOME")
-    with tempfile.TemporaryDirectory(prefix="vnmq-bench-") as folder:
-        os.environ["XDG_CACHE_HOME"] = folder
+    with closing(Scratch()) as scratch:  # locked: no run tidies it up
+        os.environ["XDG_CACHE_HOME"] = str(scratch.folder())
         try:
             yield
         finally:

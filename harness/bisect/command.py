@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import random
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 from harness.bisect.plan import Plan
 from harness.bisect.search import check_ends, check_order, search
@@ -16,6 +14,7 @@ from harness.bisect.shell import Git
 from harness.bisect.story import story
 from harness.bisect.worktree import repository, worktree
 from harness.errors import HarnessError
+from harness.interrupts import as_interrupts
 from harness.program import Parser, called
 from harness.record.store import RunStore
 from harness.repro.command import KNOWN
@@ -77,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line asks for. Returns the exit status."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupted)  # an exception: the worktree is removed on the way out
+    as_interrupts()  # the worktree is removed on the way out
     try:
         return _bisect(options)
     except HarnessError as error:
@@ -85,10 +84,6 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print(f"{called('bisect')}: stopped; what was built is kept", file=sys.stderr)
     return 2
-
-
-def _interrupted(number: int, _: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _bisect(options: argparse.Namespace) -> int:

@@ -125,6 +125,8 @@ def verdict(run: Run, name: str) -> tuple[Outcome, str]:
     if bad:
         more = f" (and {len(bad) - 1} more)" if len(bad) > 1 else ""
         return "bad", bad[0].text + more
-    if unsure := [f for f in [*findings, *missing_parts(run, [name])] if f.kind in (Kind.LOST, Kind.PROBLEM)]:
+    if unsure := [
+        f for f in [*findings, *missing_parts(run, [name], part=True)] if f.kind in (Kind.LOST, Kind.PROBLEM)
+    ]:
         return "unknown", unsure[0].text
     return "good", ""

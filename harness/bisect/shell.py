@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from harness.deadline import PACE, wait_until
+from harness.deadline import PACE
 from harness.errors import BadInput, DeadlineExceeded, Owner, Unavailable
+from harness.process.tether import TETHER, end_group
 
 GIT_SECONDS = 600.0
 """A checkout of a large repository takes a while."""
-_TETHER = """trap 'trap - TERM; kill -TERM 0' TERM; "$@" & wait $!"""
-TETHER = ("setpriv", "--pdeathsig", "TERM", "--", "sh", "-c", _TETHER, "tether")
-"""Before a command: ends its whole group when the process that started it ends, even by SIGKILL."""
 Tell = Callable[[float, str], None]
 """Hears how long a command has been running, in seconds, and what it said last."""
 TELL_EVERY = 15.0
-GRACE = 20.0
-"""Seconds that a command has to clean up after itself before it is killed."""
 
 
 def run_command(
@@ -63,7 +57,7 @@ def run_command(
             ) from None
         finally:
             if process.poll() is None:
-                _end(process)
+                end_group(process)
 
 
 def _await(process: subprocess.Popen[bytes], within: float, log: Path, tell: Tell | None) -> int:
@@ -75,26 +69,6 @@ def _await(process: subprocess.Popen[bytes], within: float, log: Path, tell: Tel
         except subprocess.TimeoutExpired:
             tell(time.monotonic() - begin, last_line(log))
     return process.wait(within - (time.monotonic() - begin))
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask the whole group to end, and then make it; it may have to end others first."""
-
-    def gone() -> bool:
-        if process.poll() is None:
-            return False
-        try:
-            os.killpg(process.pid, 0)
-        except ProcessLookupError:
-            return True
-        return False
-
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with suppress(DeadlineExceeded):
-            wait_until("the processes to end", gone, owed_by=Owner.HOST, within=GRACE, every=0.01)
-            return
 
 
 def last_line(log: Path) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.record.results import Result, Run, VmmInfo, from_dict, utc_now
+from harness.errors import BadInput
+from harness.record import ongoing
+from harness.record.results import Result, Run, VmmInfo, from_dict, load, utc_now
 from harness.record.selection import Selection
 from harness.record.store import RunStore
 from harness.vmm.base import Vmm
@@ -44,9 +48,12 @@ class Collector:
         self.store = RunStore(report)
         self._started = utc_now()
         self._command = tuple(command)
-        self._results: dict[tuple[str, str], Result] = {}
+        self._results: dict[ongoing.Key, Result] = {}
         self.selection = Selection()
         """What the run sets out to do, as far as it is known."""
+        self._lock: int | None = None
+        with suppress(OSError):  # a full disk: what this run finds is kept in memory
+            self._lock = ongoing.begin(self.store.folder, self.run(complete=False))
 
     def add(self, report: pytest.TestReport) -> None:
         """Take the result that a report carries. The worst of a test's phases stands."""
@@ -54,14 +61,45 @@ class Collector:
         if plain is None:
             return
         result = from_dict(plain)
-        key = (result.test, result.vmm)
-        before = self._results.get(key)
-        if before is None or (result.verdict.is_bad and not before.verdict.is_bad):
-            self._results[key] = result
+        self._results |= ongoing.merged([*self._known(result), result])
+
+    def _known(self, result: Result) -> list[Result]:
+        before = self._results.get((result.test, result.vmm))
+        return [] if before is None else [before]
+
+    def save(self, *, complete: bool) -> None:
+        """Write the run down, with what workers that died had judged and not told. Raises Unavailable."""
+        self._results = ongoing.merged([*self._results.values(), *ongoing.written(self.store.folder)])
+        self.store.save(self.run(complete=complete))
+        self._end()
+
+    def where(self) -> str:
+        """Where the results are, in a sentence that says what is on top of the report folder, if not they."""
+        on_top, own = (folder / "results.json" for folder in (self.store.report, self.store.folder))
+        run = self.run(complete=True)
+        try:
+            there = load(on_top)
+        except BadInput:
+            return f"results: {own}"
+        if there.folder == run.folder:
+            return f"results: {on_top}"
+        what = "of a part of the suite" if run.is_part else "of a run without an end"
+        return f"results: {own}, {what}; {on_top} is still that of the whole run of {there.started}"
+
+    def discard(self) -> None:
+        """Leave nothing of a run that was about nothing."""
+        self._end()
+        self.store.discard()
+
+    def _end(self) -> None:
+        ongoing.end(self.store.folder)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def run(self, *, complete: bool) -> Run:
         """The run as it stands."""
-        return Run(
+        head = Run(
             host={
                 "kernel": platform.release(),
                 "machine": platform.machine(),
@@ -73,18 +111,13 @@ class Collector:
                 VmmInfo(vmm.name, vmm.kind, vmm.version, str(vmm.path), _sha256(vmm.path))
                 for vmm in self._vmms
             ),
-            results=tuple(self._results.values()),
             started=self._started,
             finished=utc_now(),
             command=self._command,
             complete=complete,
-            selected=max(len(self.selection.tests), len(self._results)),
-            deselected=self.selection.deselected,
-            shard=self.selection.shard,
-            not_run=tuple(
-                case for case in self.selection.tests if (case.test, case.vmm) not in self._results
-            ),
+            folder=str(self.store.folder.relative_to(self.store.report)),
         )
+        return ongoing.as_far(head, self.selection, self._results)
 
     @property
     def anything(self) -> bool:

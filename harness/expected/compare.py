@@ -21,6 +21,7 @@ from harness.expected.baseline import (
 )
 from harness.program import called
 from harness.record.results import JUDGED, Function, Result, Run, Verdict, VmmInfo
+from harness.record.runs import how_far
 
 
 class Kind(Enum):
@@ -152,13 +153,16 @@ def _about(kind: Kind, result: Result, text: str) -> Finding:
 def missing_parts(run: Run, names: Sequence[str], *, part: bool = False) -> Iterator[Finding]:
     """What makes a run unfit to be judged by: parts of it are missing, other than on purpose (`part`)."""
     if not run.complete:
-        yield Finding(Kind.PROBLEM, "", "", "the run was stopped before its end")
+        yield Finding(Kind.PROBLEM, "", "", f"the run was stopped before its end: {how_far(run)}")
     if run.shard:
         text = f"this is shard {run.shard.number} of {run.shard.of}: put all together with {called('merge')}"
         yield Finding(Kind.PROBLEM, "", "", text)
     if run.deselected:
         kind = Kind.NOTE if part else Kind.PROBLEM
         yield Finding(kind, "", "", f"{run.deselected} tests were left out by the run's options")
+    if run.narrowed:
+        kind = Kind.NOTE if part else Kind.PROBLEM
+        yield Finding(kind, "", "", "the run is about a part of the suite, which its command line chose")
     if (missing := run.selected - len(run.results) - len(run.not_run)) > 0:
         yield Finding(Kind.PROBLEM, "", "", f"{missing} selected tests have no result")
     for entry in run.not_run:

@@ -15,8 +15,10 @@ from harness.expected.compare import Finding, Kind, against_baselines, builds, e
 from harness.expected.host_skips import accept as accept_skips
 from harness.expected.host_skips import accepted, default_file, excused
 from harness.gate.suite import RELEASE, run_suite
+from harness.interrupts import as_interrupts
 from harness.program import Parser
-from harness.record.results import Function, Run, load
+from harness.record.results import Function, Run
+from harness.record.runs import newest
 
 EPILOG = """\
 examples:
@@ -92,6 +94,7 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("--accept-skips takes one run")
     if len(options.results) > 1 and not options.accept:
         parser.error("several runs are taken by --accept only")
+    as_interrupts()
     try:
         if options.base:
             base, head = _sides(options, of_the_suite)
@@ -100,7 +103,7 @@ def main(arguments: Sequence[str]) -> int:
             code = exit_code(findings, changed_matters=False)
             sides = f"{head[1]} against {base[1]}"
         else:
-            runs, baselines = [load(path) for path in options.results], load_baselines(options.baselines)
+            runs, baselines = [newest(path) for path in options.results], load_baselines(options.baselines)
             if options.accept:
                 return _accept(runs, options)
             (run,) = runs
@@ -112,6 +115,9 @@ def main(arguments: Sequence[str]) -> int:
             sides = f"{', '.join(run.names()) or 'nothing'} against {options.baselines}"
     except HarnessError as error:
         print(f"gate: cannot judge: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("gate: cannot judge: stopped; what the suite had judged is kept", file=sys.stderr)
         return 2
     print(shown(findings, sides, code), end="")
     return code
@@ -180,7 +186,7 @@ def _sides(
             raise BadInput(
                 "--base NAME --head NAME compares two builds of one run: name its results file too"
             )
-        run = load(options.results[0])
+        run = newest(options.results[0])
         return _named(run, sides[0][0]), _named(run, sides[1][0])
     if len(paths) == 1:
         raise BadInput("--base and --head must both have a =PATH, or neither")
@@ -192,7 +198,7 @@ def _sides(
         return _named(run, sides[0][0]), _named(run, sides[1][0])
     if not all(_is_results(path) for path in paths):
         raise BadInput("one of --base and --head is a VMM and the other a results file: give two of a kind")
-    return _named(load(Path(paths[0])), sides[0][0]), _named(load(Path(paths[1])), sides[1][0])
+    return _named(newest(Path(paths[0])), sides[0][0]), _named(newest(Path(paths[1])), sides[1][0])
 
 
 def _is_results(path: str) -> bool:

@@ -50,6 +50,7 @@ def merge(shards: Mapping[str, Run]) -> Run:
         command=(called("merge"), *shards),
         complete=len(runs) == first.shard.of and all(run.complete for run in runs),
         selected=first.shard.tests,
+        narrowed=any(run.narrowed for run in runs),
         deselected=max(run.deselected for run in runs),
         not_run=tuple(entry for run in runs for entry in run.not_run),
     )

@@ -10,7 +10,9 @@ from pathlib import Path
 from harness.deadline import PACE
 from harness.errors import BadInput, HarnessError
 from harness.invocation import words
+from harness.process.tether import run_tethered
 from harness.record.results import Run, load
+from harness.record.runs import folders
 
 SUITE_SECONDS = 2 * 3600 * PACE
 """Longer than any run of the suite: a run that takes more hangs."""
@@ -25,39 +27,32 @@ def run_suite(
 
     `arguments` are pytest's. Raises BadInput if it came to no end.
     """
-    before = _newest(report)
+    before = folders(report)[:1]
     # the report has the failures, in order; here they would bury the verdict
     command = words(["--brief", "--report", str(report), *arguments])
     for vmm in vmms:
         name, _, path = vmm.partition("=")
         command += ["--vmm", vmm if path.startswith(RELEASE) else f"{name}={Path(path).absolute()}"]
     try:
-        ended = subprocess.run(command, stdout=output, timeout=SUITE_SECONDS, check=False)
+        ended = run_tethered(command, within=SUITE_SECONDS, stdout=output)
     except subprocess.TimeoutExpired:
         raise BadInput(f"the suite did not end within {SUITE_SECONDS:.0f} s") from None
     if ended.returncode not in (0, 1):
         raise BadInput(f"the suite came to no verdict: pytest ended with exit status {ended.returncode}")
-    if _newest(report) == before:
+    if folders(report)[:1] == before:
         raise BadInput(f"the suite left no new results in {report}")
-    write_report(report)
-    return load(report)
+    own = folders(report)[0]
+    write_report(own, report, [report / "runs"])
+    return load(own)
 
 
-def write_report(report: Path, history: Sequence[Path] = ()) -> None:
-    """The HTML report beside the results, for whoever comes in the morning. A verdict does not depend on it."""
+def write_report(results: Path, report: Path, history: Sequence[Path] = ()) -> None:
+    """The HTML report of a run, on top of the folder, for whoever comes in the morning; no verdict depends on it."""
     from harness.report.html import PAGE, write_html  # slow to import, and comparing needs none
 
     try:
-        write_html(report, report / PAGE, history)
+        write_html(results, report / PAGE, history)
     except HarnessError as error:
         print(f"gate: no HTML report: {error}", file=sys.stderr)
     else:
         print(f"gate: report in {report / PAGE}", file=sys.stderr)
-
-
-def _newest(report: Path) -> tuple[int, int] | None:
-    try:
-        status = (report / "results.json").stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns

@@ -16,6 +16,7 @@ from rich.table import Table
 from harness.bounded import Unreadable, read_toml
 from harness.checkout import ROOT
 from harness.errors import BadInput, HarnessError
+from harness.interrupts import as_interrupts
 from harness.mutants import all_mutants, find_mutant
 from harness.mutants.kills import Kills, measure, suite, suites_of_builds
 from harness.program import Parser, called
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="a folder of binaries, each a mutant that was built from source, named by its file",
     )
     options, rest = parser.parse_known_args(arguments)
+    as_interrupts()
     try:
         if options.builds is not None:
             wrong = suites_of_builds(options.builds, options.only, rest)
@@ -71,6 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         kills = measure(suite(options.vmm, rest), wrong)
     except HarnessError as error:
         print(f"{called('mutants')}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{called('mutants')}: stopped", file=sys.stderr)
         return 2
     Console(width=120).print(table(kills))
     unkilled = set(map(str, kills.unkilled))

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import BadInput
 from harness.invocation import words
+from harness.process.tether import run_tethered
 from harness.record.results import Function, Result, Run, Verdict, load
+from harness.scratch import Scratch
 
 RUN_PATIENCE = 1800.0
 """Seconds for one run of the suite."""
@@ -77,11 +79,12 @@ def suites_of_builds(
 
 def run_suite(vmm: str, name: str | None, arguments: Sequence[str]) -> Run:
     """One run of the suite."""
-    with tempfile.TemporaryDirectory(prefix="vnmq-report-") as report:
+    with closing(Scratch()) as scratch:  # locked: no other run tidies it up
+        report = str(scratch.folder())
         mutant = [] if name is None else ["--mutant", name]
         command = words(["-q", "--vmm", vmm, "--report", report, *mutant, *arguments])
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=RUN_PATIENCE, check=False)
+            done = run_tethered(command, within=RUN_PATIENCE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         except subprocess.TimeoutExpired:
             raise BadInput(f"the suite did not end within {RUN_PATIENCE:.0f} s on {name or vmm}") from None
         if done.returncode not in (0, 1):

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from harness.errors import BadInput, HarnessError
 from harness.expected.baseline import FOLDER, load_baselines
@@ -18,6 +15,7 @@ from harness.expected.compare import Finding, Kind, against_baselines, builds, e
 from harness.gate.announce import WORDS
 from harness.gate.merge import gather
 from harness.gate.suite import run_suite, write_report
+from harness.interrupts import as_interrupts
 from harness.patch.progress import Progress
 from harness.patch.sides import Commits, Side, given
 from harness.patch.summary import Verdict, summary
@@ -126,7 +124,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = _parser()
     options = parser.parse_args(arguments[:mine])
     _check(parser, options)
-    signal.signal(signal.SIGTERM, _interrupted)  # an exception: what was begun is cleared away
+    as_interrupts()  # what was begun is cleared away
     progress = Progress()
     progress.say(f"all of it goes to {options.report}")
     try:
@@ -148,10 +146,6 @@ def main(arguments: Sequence[str]) -> int:
     return verdict.code
 
 
-def _interrupted(number: int, _: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def _judge(options: argparse.Namespace, arguments: Sequence[str], progress: Progress) -> Verdict:
     report: Path = options.report
     if options.results:
@@ -160,7 +154,7 @@ def _judge(options: argparse.Namespace, arguments: Sequence[str], progress: Prog
         run, gone = gather(options.results, report)
         if gone:
             progress.say(f"not everything is there: shard {', '.join(map(str, gone))} is missing")
-        write_report(report, options.history)
+        write_report(report, report, options.history)
     else:
         sides = _sides(options, progress)
         progress.say(f"running the suite on {' and '.join(map(str, sides))}")

@@ -213,16 +213,18 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     shard: Shard | None = None
     """None if the run was about the whole suite. A shard alone is never the whole suite: see merge.py."""
 
+    narrowed: bool = False
+    """Whether its command line chose tests."""
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it set out for less than the whole suite."""
+        return bool(self.narrowed or self.deselected or self.shard)
+
     @property
     def everything_ran(self) -> bool:
         """Whether every test of the suite has a verdict, be it a skip."""
-        return (
-            self.complete
-            and self.shard is None
-            and not self.not_run
-            and not self.deselected
-            and len(self.results) >= self.selected
-        )
+        return self.complete and not self.is_part and not self.not_run and len(self.results) >= self.selected
 
     def names(self) -> tuple[str, ...]:
         """The VMMs' names in the order given, then those that only results name."""

@@ -13,11 +13,15 @@ FILE = "selection.json"
 
 
 class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Which tests, how many were left out on request, and the share of the suite, if it is not all of it."""
+    """Which tests, how many were left out on request, and the share of the suite, if it is not all of it.
+
+    `narrowed`: the command line chose tests.
+    """
 
     tests: tuple[NotRun, ...] = ()
     deselected: int = 0
     shard: Shard | None = None
+    narrowed: bool = False
 
     def write(self, folder: Path) -> None:
         """Put it into a run's folder. Raises OSError."""

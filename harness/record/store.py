@@ -1,4 +1,4 @@
-"""Where runs are kept: REPORT/runs/STAMP/results.json, and REPORT/results.json as the newest of them."""
+"""Where runs are kept: REPORT/runs/STAMP/results.json, and REPORT/results.json as the newest whole one."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from harness.errors import Unavailable
-from harness.record.results import Run, dumps
+from harness.errors import BadInput, Unavailable
+from harness.record.results import Run, dumps, load
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _LAST_RESORTS = (Path(tempfile.gettempdir()), Path("/dev/shm"))
@@ -72,12 +72,16 @@ class RunStore:
     def save(self, run: Run) -> Path:
         """Write the run, here and as the newest one. Returns the file in the run's own folder.
 
+        One that is a part of the suite, or has no end, does not take the place of one that is whole.
+
         Raises Unavailable if a disk is full or the like; the text says where the results are then.
         """
         run = msgspec.structs.replace(run, folder=str(self.folder.relative_to(self.report)))
         content = dumps(run)
         own = self.folder / "results.json"
         _write_or_save_elsewhere(own, content)
+        if (run.is_part or not run.complete) and _is_whole(self.report):
+            return own
         try:
             write_atomically(self.report / "results.json", content)
         except OSError as error:
@@ -86,6 +90,14 @@ class RunStore:
                 f"this run's results are in {own}, the older file is untouched"
             ) from None
         return own
+
+
+def _is_whole(report: Path) -> bool:
+    try:
+        before = load(report)
+    except BadInput:
+        return False
+    return before.complete and not before.is_part
 
 
 def _new_folder(runs: Path) -> Path:

@@ -11,7 +11,8 @@ import jinja2
 from harness.errors import HarnessError, Unavailable
 from harness.printable import printable
 from harness.program import Parser
-from harness.record.results import Run, load
+from harness.record.results import Run
+from harness.record.runs import newest
 from harness.record.store import write_atomically
 from harness.register.page import cite
 from harness.register.register import PATH, Register, load_register
@@ -59,7 +60,7 @@ def write(path: Path, text: str) -> None:
 
 def write_html(results: Path, output: Path, history: Sequence[Path] = (), register: Path = PATH) -> None:
     """Write the report of a results file, or of the newest of a folder. Raises HarnessError."""
-    run = load(results)
+    run = newest(results)
     earlier = load_history([_beside(results), *history], run)
     html = html_report(run, load_register(register), history=earlier, results_file=results, output=output)
     write(output, html)
@@ -104,7 +105,7 @@ def main(arguments: Sequence[str]) -> int:
         beside = options.results if options.results.is_dir() else options.results.parent
         options.output = beside / PAGE
     try:
-        run, register = load(options.results), load_register(options.register)
+        run, register = newest(options.results), load_register(options.register)
         history = load_history([_beside(options.results), *options.history], run)
         if history.unreadable:
             print(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.expected.causes import Cause, causes_of, counted
 from harness.record.results import Run, Verdict
+from harness.record.runs import how_far
 from harness.register.register import Register
 from harness.report.coverage import Coverage, cover
 from harness.report.headline import disagreeing_passes, in_one_line
@@ -78,11 +79,13 @@ def not_everything(run: Run) -> str:
     """Why a run is not the whole suite, in a sentence."""
     reasons = []
     if not run.complete:
-        reasons.append("the run was stopped before its end")
+        reasons.append(f"the run was stopped before its end, {how_far(run)}")
     if (missing := max(run.selected - len(run.results), len(run.not_run))) > 0:
         reasons.append(f"{missing} of {run.selected} selected tests have no result")
     if run.shard:
         reasons.append(f"it is shard {run.shard.number} of {run.shard.of}")
+    if run.narrowed:
+        reasons.append("its command line chose a part of the suite")
     if run.deselected:
         reasons.append(f"{run.deselected} tests were left out by its options")
     return "; ".join(reasons) + "."

@@ -168,6 +168,13 @@ OPTIONS = (
         metavar="DIR",
     ),
     Option(
+        "--keep",
+        "how many runs are kept in DIR/runs, and how many MiB they may take together: the oldest go first, but not "
+        "the one that is DIR/results.json (default: 60,4096)",
+        default="60,4096",
+        metavar="RUNS,MIB",
+    ),
+    Option(
         "--bundle",
         "what is kept of a failed test in DIR/runs: logs, traces and captures, or the guest's memory as well",
         default="small",
@@ -252,6 +259,14 @@ def words_for_the_lab(values: Namespace) -> tuple[str, ...]:
 
 def _words(values: Namespace, options: Iterable[Option]) -> tuple[str, ...]:
     return tuple(word for option in options for word in option.words(values))
+
+
+def kept(text: str) -> tuple[int, int]:
+    """How many runs and bytes, of --keep. Raises BadInput."""
+    words = text.split(",")
+    if len(words) != 2 or not all(word.isdecimal() for word in words) or int(words[0]) < 1:
+        raise BadInput(f"--keep {text}: give how many runs, at least one, and how many MiB, such as 60,4096")
+    return int(words[0]), int(words[1]) << 20
 
 
 def files(values: Namespace) -> list[Path]:

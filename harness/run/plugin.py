@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from harness import interrupts
 from harness.errors import BadInput, HarnessError, Lacks, Unavailable
 from harness.evidence.collect import ATTRIBUTE, Collector
 from harness.evidence.judge import Judge
@@ -29,11 +30,14 @@ from harness.host.real_backends.find import given_programs, lacking
 from harness.host.syscalls import missing
 from harness.mutants import find_mutant
 from harness.printable import is_text, printable
+from harness.record import runs
+from harness.record.ongoing import Records
 from harness.record.pairs import explained
 from harness.record.results import NotRun, Shard, VmmInfo, from_dict
 from harness.record.selection import Selection
 from harness.run import options, park
 from harness.run.case import case_of
+from harness.run.narrowed import is_narrowed
 from harness.run.needs import reason_to_skip, vmm_lacks
 from harness.run.screen import Screen
 from harness.run.session import SESSION, Session, prepare
@@ -68,6 +72,7 @@ _testbed = pytest.StashKey[Testbed]()
 _linux = pytest.StashKey[LinuxMachines]()
 _left_out = pytest.StashKey[int]()
 _shard = pytest.StashKey[Shard]()
+_broken_off = pytest.StashKey[list[str]]()
 _shown = pytest.StashKey[dict[str, str]]()
 """Builds that start no VM, and the test that shows it."""
 
@@ -111,7 +116,11 @@ def pytest_configure(config: pytest.Config) -> None:
             # pytest would name its folder by who LOGNAME or USER say that we are, and may find it to be another's
             config.option.basetemp = str(scratch.folder() / "pytest")
         if _is_worker(config):
-            config.stash[_session] = Session.unpack(config.workerinput["conformance"])  # type: ignore[attr-defined]
+            config.stash[_session] = session = Session.unpack(config.workerinput["conformance"])  # type: ignore[attr-defined]
+            if _xdist_worker(config) and session.evidence is not None:
+                interrupts.are_for_others()
+                worker = str(config.workerinput["workerid"])  # type: ignore[attr-defined]
+                config.pluginmanager.register(_Recorder(Records(session.evidence, worker)))
         else:
             option = config.option
             session = prepare(
@@ -124,11 +133,15 @@ def pytest_configure(config: pytest.Config) -> None:
                 lab=option.lab != "never",
             )
             if not config.option.collectonly:
+                interrupts.as_interrupts()
+                config.stash[_broken_off] = list(runs.recover(Path(option.report)))
+                runs.keep(Path(option.report), *options.kept(option.keep))
                 collector = Collector(
                     Path(option.report), config.invocation_params.args, session.vmms, session.facts()
                 )
                 config.stash[_collector] = collector
                 config.pluginmanager.register(_Listener(collector))
+                config.pluginmanager.register(_Recorder(Records(collector.store.folder, "main")))
                 config.pluginmanager.register(Screen(config, collector, brief=option.brief))
                 if option.park:
                     config.pluginmanager.register(park.Parking(config, collector.store.folder))
@@ -199,7 +212,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     if _session not in config.stash:
         return []
     session = config.stash[_session]
-    lines = [f"seed: {session.seed}"]
+    lines = [*config.stash.get(_broken_off, []), f"seed: {session.seed}"]
     for vmm in session.vmms:
         lines.append(f"vmm {vmm.name}: {vmm.kind} {vmm.version}")
         lines += [f"    {line}" for line in session.capabilities[vmm.name].lines()]
@@ -213,12 +226,13 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if collector is None:
         return
     if not collector.anything:
-        collector.store.discard()
+        collector.discard()
     else:
         stopped = session.shouldstop or session.shouldfail
         complete = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not stopped
+        interrupts.are_for_others()  # nothing breaks off the saving
         try:
-            collector.store.save(collector.run(complete=complete))
+            collector.save(complete=complete)
         except HarnessError as error:
             raise pytest.exit.Exception(str(error), pytest.ExitCode.INTERNAL_ERROR) from None
 
@@ -273,7 +287,9 @@ def _note_selection(config: pytest.Config, items: Sequence[pytest.Item]) -> None
     if folder is None or not ours:
         return
     tests = tuple(NotRun(**msgspec.structs.asdict(case)) for item in items if (case := case_of(item)))
-    selection = Selection(tests, config.stash.get(_left_out, 0), config.stash.get(_shard, None))
+    selection = Selection(
+        tests, config.stash.get(_left_out, 0), config.stash.get(_shard, None), is_narrowed(config)
+    )
     if tests:
         with suppress(OSError):  # a full disk costs the names of what was not run, not the verdicts
             selection.write(folder)
@@ -365,6 +381,20 @@ class _Listener:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take the verdict that a report carries."""
         self._collector.add(report)
+
+
+class _Recorder:
+    """Writes down each verdict in the process that came to it, at once."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Write down the verdict that a report carries, but for one that a worker sent: it is written down there."""
+        plain = getattr(report, ATTRIBUTE, None)
+        if plain is not None and not hasattr(report, "node"):
+            self._records.append(from_dict(plain))
 
 
 # Fixtures

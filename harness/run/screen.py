@@ -154,17 +154,16 @@ class Screen:
         terminalreporter.write(causes_text(run, found, history, width=width, color=color, whole=whole))
         for doubt in doubts(run, history):
             terminalreporter.write_line(doubt)
-        terminalreporter.write_line(f"results: {report / 'results.json'}")
+        terminalreporter.write_line(self._collector.where())
         judged = any(result.verdict in JUDGED for result in run.results)
-        for line in ending(int(exitstatus), found, judged=judged, page=_page(report) if look else None):
+        for line in ending(int(exitstatus), found, judged=judged, page=self._page(report) if look else None):
             terminalreporter.write_line(line)
 
+    def _page(self, report: Path) -> Path | None:
+        """The page of the run, for whoever reads on; results do not depend on it."""
+        from harness.report.html import PAGE, write_html  # slow to import, and a green run needs none
 
-def _page(report: Path) -> Path | None:
-    """The page of the run, for whoever reads on; results do not depend on it."""
-    from harness.report.html import PAGE, write_html  # slow to import, and a green run needs none
-
-    with suppress(HarnessError):
-        write_html(report, report / PAGE)
-        return report / PAGE
-    return None
+        with suppress(HarnessError):
+            write_html(self._collector.store.folder, report / PAGE, [report / "runs"])
+            return report / PAGE
+        return None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +9,12 @@ import pytest
 
 from harness.expected.baseline import load_baselines
 from harness.gate import command as gate
+from harness.record import ongoing
+from harness.record.ongoing import Records
 from harness.record.results import Run, dumps
+from harness.record.selection import Selection
+from harness.record.store import RunStore
+from tests.synthetic_runs import not_run
 
 if TYPE_CHECKING:
     from tests.synthetic_runs import MakeResult, MakeRun
@@ -168,7 +174,7 @@ class _Suite:
     def __call__(self, command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         self.command = command
         if self.run:
-            _save(self.run, self.report)
+            RunStore(self.report).save(self.run)
         return subprocess.CompletedProcess(command, self.status)
 
 
@@ -189,7 +195,7 @@ def test_two_vmms_are_run_and_compared(
 ) -> None:
     run = make_run(make_result(vmm="old"), make_result(vmm="new", verdict="fail"))
     suite = _Suite(tmp_path / "report", run, 1)
-    monkeypatch.setattr(subprocess, "run", suite)
+    monkeypatch.setattr("harness.gate.suite.run_tethered", suite)
     assert gate.main(binaries) == 1
     assert suite.command[-4:] == ["--vmm", f"old={tmp_path / 'old'}", "--vmm", f"new={tmp_path / 'new'}"]
     assert "1 cause of failures</h2>" in (tmp_path / "report/report.html").read_text()
@@ -212,6 +218,25 @@ def test_a_suite_that_came_to_no_end_is_no_verdict(
 ) -> None:
     run = make_run(make_result(vmm="old"), make_result(vmm="new"))
     _save(run, tmp_path / "report")
-    monkeypatch.setattr(subprocess, "run", _Suite(tmp_path / "report", run if leaves else None, status))
+    suite = _Suite(tmp_path / "report", run if leaves else None, status)
+    monkeypatch.setattr("harness.gate.suite.run_tethered", suite)
     assert gate.main(binaries) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_newer_run_without_an_end_is_judged_as_far_as_it_came(
+    make_result: MakeResult, make_run: MakeRun, tmp_path: Path, capsys: Out
+) -> None:
+    report = tmp_path / "report"
+    RunStore(report).save(make_run(make_result()))
+    night = RunStore(report)
+    later = make_run(make_result(), started="2026-01-02T00:00:00+00:00", complete=False)
+    os.close(ongoing.begin(night.folder, later))
+    Records(night.folder, "gw0").append(make_result())
+    Selection((not_run("t.py::test_a", "alpha"), not_run("t.py::test_b", "alpha"))).write(night.folder)
+    assert gate.main([str(report)]) == 2
+    said = capsys.readouterr().out
+    assert "the run was stopped before its end: 1 of 2 judged" in said
+    assert "COULD NOT JUDGE" in said
+    gate.main([str(report / "results.json")])
+    assert "before its end" not in capsys.readouterr().out, "the run before it, if one asks for it"

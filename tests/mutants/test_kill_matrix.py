@@ -79,13 +79,13 @@ def test_only_verdicts_about_the_vmm_count(
         (report / "results.json").write_bytes(found)
         return subprocess.CompletedProcess(words, 1, "", "")
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(kills, "run_tethered", run)
     assert list(kills.judged(kills.run_suite("a-vmm", "late", []))) == judged
 
 
 def test_suite_that_could_not_run_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     ended = subprocess.CompletedProcess[str]([], 4, "", "no such program")
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: ended)
+    monkeypatch.setattr(kills, "run_tethered", lambda *_, **__: ended)
     with pytest.raises(BadInput, match="the suite could not run: no such program"):
         kills.run_suite("a-vmm", None, [])
 

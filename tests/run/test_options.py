@@ -89,6 +89,13 @@ def test_file_that_is_not_there_is_one_sentence(parser: Parser) -> None:
         options.check(parser.read(["--firmware", "/none"]))
 
 
+@pytest.mark.parametrize("text", ["", "3", "0,5", "3,-1", "a,b", "1,2,3"])
+def test_what_is_kept_is_told_by_two_numbers(text: str) -> None:
+    assert options.kept("3,5") == (3, 5 << 20)
+    with pytest.raises(BadInput, match=rf"^--keep {text}: give how many runs"):
+        options.kept(text)
+
+
 def test_defaults_make_sense(parser: Parser) -> None:
     options.check(parser.read([]))
 

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from harness.deadline import wait_until
 from harness.errors import Owner
+from harness.record.runs import folders, how_far, newest
 from harness.scratch import PREFIX
 from harness.vmm.base import Vmm
 from tests.run.suite import PATIENCE, Suite
@@ -39,7 +41,7 @@ def test_waits(testbed, driver, backend):
 def run(suite: Suite, qemu: Vmm, request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[str]]:
     """A run on the reference, in a process group of its own, that waits in the middle of a test with a live VM."""
     suite.know(qemu)
-    suite.write(WAITS_FOREVER)
+    suite.write(JUDGED_BEFORE + WAITS_FOREVER)
     with subprocess.Popen(
         # A shell's background jobs ignore interrupts, and hand that on to what they start.
         ["env", "--default-signal=INT", *suite.command(*request.param, builds=[f"qemu={qemu.path}"])],
@@ -100,24 +102,83 @@ def await_nothing_left(suite: Suite) -> None:
     )
 
 
+JUDGED_BEFORE = """
+import pytest
+
+@pytest.mark.parametrize("number", range(5))
+def test_before(vmm, number):
+    assert number != 3
+"""
 ALONE, WORKERS = pytest.param([], id="alone"), pytest.param(["-n", "2"], id="two-workers")
 
 
 @pytest.mark.parametrize("run", [ALONE, WORKERS], indirect=True)
-def test_interrupt_leaves_nothing(run: subprocess.Popen[str], suite: Suite) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda n: n.name)
+def test_interrupt_leaves_nothing_but_its_results(
+    run: subprocess.Popen[str], suite: Suite, number: signal.Signals
+) -> None:
     assert len(announced(suite)["tap"]) == 2  # the loopback and the tap
     assert in_network(announced(suite)["network"])
-    os.killpg(run.pid, signal.SIGINT)
+    os.killpg(run.pid, number)
     out, _ = run.communicate(timeout=PATIENCE)
     assert run.returncode == pytest.ExitCode.INTERRUPTED, out
     await_nothing_left(suite)
     assert list((suite.folder / "tmp").glob(f"{PREFIX}*")) == []
     assert not suite.results["complete"]
+    assert sorted(suite.verdicts.values()) == ["fail", *["pass"] * 4]
+    assert {case["function"] for case in suite.results["not_run"]} == {"test_waits"}
+    (folder,) = folders(suite.folder / "report")
+    assert [path.name for path in folder.iterdir() if path.is_file()] == ["results.json"]
 
 
 @pytest.mark.parametrize("run", [ALONE, WORKERS], indirect=True)
-def test_killed_run_leaves_no_process(run: subprocess.Popen[str], suite: Suite) -> None:
+def test_killed_run_leaves_no_process_and_what_it_judged(run: subprocess.Popen[str], suite: Suite) -> None:
     assert in_network(announced(suite)["network"])
     run.kill()
     run.wait(PATIENCE)
     await_nothing_left(suite)
+    left = newest(suite.folder / "report")
+    assert sorted(str(result.verdict) for result in left.results) == ["fail", *["pass"] * 4]
+    assert how_far(left) == "5 of 6 judged"
+
+
+GATE = """
+import sys
+from pathlib import Path
+from harness.gate import command, suite
+
+def words(arguments):
+    return [sys.executable, "-m", "pytest", "-n", "2", *arguments]
+
+suite.words = words
+sys.exit(command.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=lambda n: n.name)
+def test_gate_that_is_stopped_stops_its_run(suite: Suite, qemu: Vmm, number: signal.Signals) -> None:
+    suite.know(qemu)
+    suite.write(JUDGED_BEFORE + WAITS_FOREVER)
+    sides = ["--base", f"old={qemu.path}", "--head", f"new={qemu.path}", "--report", "report"]
+    with subprocess.Popen(
+        ["env", "--default-signal=INT", sys.executable, "-c", GATE, *sides],
+        cwd=suite.folder,
+        env=suite.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        wait_until(
+            "the test to be under way",
+            lambda: under_way(process, suite),
+            owed_by=Owner.HOST,
+            within=60,
+            every=0.02,
+        )
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2, out
+    assert "gate: cannot judge: stopped" in out
+    await_nothing_left(suite)
+    assert len(newest(suite.folder / "report").results) >= 5

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness.record.results import load
+from harness.record.runs import folders
 from harness.run.capability import FULL_KVM, Answer
 from harness.vmm.find import identify
 from tests.run.suite import Suite
@@ -22,13 +24,41 @@ def test_each_build_is_a_column_and_markers_choose_the_rows(suite: Suite) -> Non
     assert ["test_a", "FAIL", "pass"] in shown
 
 
-def test_last_failed_runs_only_what_failed_and_earlier_runs_are_kept(suite: Suite) -> None:
+def test_last_failed_runs_only_what_failed_and_leaves_the_whole_run_on_top(suite: Suite) -> None:
     suite.write(TWO)
     suite.run()
-    suite.run("--lf")
-    assert suite.verdicts == {"test_a": "fail"}
-    runs = (suite.folder / "report" / "runs").glob("*/results.json")
-    assert sorted(path.read_text().count('"verdict"') for path in runs) == [1, 2]
+    said = " ".join(suite.run("--lf").out.split())
+    assert suite.verdicts == {"test_a": "fail", "test_b": "pass"}
+    part = load(folders(suite.folder / "report")[0])
+    assert ([result.function for result in part.results], part.narrowed) == (["test_a"], True)
+    assert f"results: report/{part.folder}/results.json, of a part of the suite; report/results.json" in said
+    assert f"is still that of the whole run of {suite.results['started']}" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        ((), False),
+        ((".",), False),
+        (("test_it.py",), True),
+        (("test_it.py::test_a",), True),
+        (("-ktest_a",), True),
+    ],
+)
+def test_run_knows_whether_it_is_about_all(suite: Suite, words: tuple[str, ...], part: bool) -> None:
+    suite.write(TWO)
+    suite.run(*words)
+    assert load(suite.folder / "report").is_part is part
+
+
+def test_run_that_was_broken_off_is_said_by_the_next(suite: Suite) -> None:
+    suite.write(TWO + "import os, signal\ndef test_c(vmm): os.kill(os.getpid(), signal.SIGKILL)\n")
+    suite.run()
+    (folder,) = folders(suite.folder / "report")
+    assert not (folder / "results.json").exists()
+    suite.write(TWO)
+    assert "was broken off, 2 of 3 judged: " in " ".join(suite.run().out.split())
+    assert len(load(folder).results) == 2
 
 
 def test_looking_writes_nothing(suite: Suite) -> None:
