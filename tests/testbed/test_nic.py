@@ -1,0 +1,205 @@
+"""What a NIC makes of its three witnesses, and what it remembers after a change."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from harness.guest.answer import Ack, Answer
+from harness.host.backend import HostView
+from harness.host.flows import flows
+from harness.lifecycle import check, check_all_active, check_frames, check_receives
+from harness.record.journal import Journal
+from harness.record.landed import Landed
+from harness.record.pairs import Pairs
+from harness.testbed.nic import Nic, Witnesses
+from harness.vmm.base import NicConfig, TapByName
+
+ONE, TWO, FOUR = frozenset({0}), frozenset({0, 1}), frozenset({0, 1, 2, 3})
+
+
+@pytest.mark.parametrize(
+    ("guest", "host", "count", "frames", "agree", "name_two"),
+    [
+        (TWO, TWO, 2, TWO, True, True),
+        (TWO, TWO, 2, ONE, True, False),
+        (TWO, TWO, 2, None, True, False),
+        (TWO, TWO, 2, FOUR, False, False),
+        (TWO, TWO, 2, frozenset({2}), False, False),
+        (TWO, TWO, 3, TWO, False, False),
+        (TWO, FOUR, 4, TWO, False, False),
+        (TWO, ONE, 1, ONE, False, False),
+        (ONE, TWO, 2, TWO, False, False),
+        (FOUR, TWO, 2, TWO, False, False),
+        (ONE, ONE, 1, ONE, True, False),
+        (frozenset(), frozenset(), 0, frozenset(), True, False),
+    ],
+)
+def test_witnesses_agree_or_name_the_same(
+    guest: frozenset[int],
+    host: frozenset[int],
+    count: int,
+    frames: frozenset[int] | None,
+    agree: bool,
+    name_two: bool,
+) -> None:
+    found = Witnesses(guest, HostView(count, host, 4), frames)
+    assert found.agree is agree
+    assert found.name(TWO) is name_two
+
+
+class Stub:
+    """A driver, a backend and a VM in one, of which each says what the test lays down."""
+
+    name, kind, running, pid = "probe", "tap", True, 1
+
+    def __init__(self) -> None:
+        self.believes, self.holds, self.lands = 1, 1, {0: 64}
+        self.answer = Ack.OK
+
+    @property
+    def believed_pairs(self) -> frozenset[int]:
+        return Pairs(range(self.believes), "the guest was told")
+
+    def set_pairs(self, pairs: int) -> Answer:
+        if self.answer is Ack.OK:
+            self.believes = self.holds = pairs
+        return Answer(f"VQ_PAIRS_SET {pairs}", self.answer, waited=5.0)
+
+    def reset(self) -> None:
+        self.believes = self.holds = 1
+
+    def receive(self, inject: Any, frames: list[bytes], ledger: Any) -> Landed:
+        return Landed(len(frames), self.lands, lost=len(frames) - sum(self.lands.values()))
+
+    def view(self, pid: int) -> HostView:
+        return HostView(self.holds, frozenset(range(self.holds)), 4)
+
+    def changes(self) -> list[Any]:
+        return []
+
+    def inject(self, frames: Any) -> None: ...
+
+    def capture(self) -> list[bytes]:
+        return []
+
+    def exit_status(self) -> None: ...
+
+
+@pytest.fixture
+def stub() -> Stub:
+    return Stub()
+
+
+@pytest.fixture
+def nic(stub: Stub) -> Any:
+    both: Any = stub
+    config = NicConfig("net0", "02:00:00:00:00:01", 4, TapByName("t"))
+    return Nic(both, config, both, both, Journal())
+
+
+def test_frames_are_a_witness_while_the_count_is_the_same(nic: Any, stub: Stub) -> None:
+    assert nic.witnesses().frames is None
+    nic.receive(flows(64))
+    assert nic.witnesses().frames == {0}
+    nic.set_pairs(2)
+    assert nic.witnesses().frames is None, "they landed under another count"
+    assert [row.frames for row in nic.rows()] == [None] * 4
+    stub.lands = {0: 32, 1: 32}
+    nic.receive(flows(64))
+    assert nic.witnesses().frames == {0, 1}
+    assert [(row.guest, row.host, row.frames) for row in nic.rows()] == [
+        (True, True, 32),
+        (True, True, 32),
+        (False, False, 0),
+        (False, False, 0),
+    ]
+    nic.reset()
+    assert nic.witnesses().frames is None
+
+
+@pytest.mark.parametrize(
+    ("ack", "line"),
+    [
+        (Ack.OK, "is told OK: 3 active"),
+        (Ack.ERR, "is told ERR: 1 active"),
+        (Ack.SILENCE, "is told nothing within 5.0 s: 1 active"),
+        (Ack.NONE, "is told nothing: the command came back without an ack: 1 active"),
+    ],
+)
+def test_timeline_says_what_the_guest_was_told(nic: Any, stub: Stub, ack: Ack, line: str) -> None:
+    stub.answer = ack
+    nic.set_pairs(3)
+    lines = [event.text for event in nic._journal.events if event.source == "guest"]
+    assert lines == ["asks for 3 pairs", line]
+
+
+TOLD_TWO = "the guest was told pairs 0-1"
+
+
+@pytest.mark.parametrize(
+    ("believes", "holds", "lands", "sentence"),
+    [
+        (2, 2, {0: 32, 1: 32}, ""),
+        (2, 4, {0: 32, 1: 32}, f"{TOLD_TWO}, the host holds pairs 0-3, frames landed on pairs 0-1"),
+        (2, 2, {0: 64}, f"{TOLD_TWO}, the host holds pairs 0-1, frames landed on pair 0"),
+        (2, 2, {0: 32, 2: 32}, f"{TOLD_TWO}, the host holds pairs 0-1, frames landed on pairs 0, 2"),
+        (
+            1,
+            2,
+            {0: 32, 1: 32},
+            "the guest was told pair 0, the host holds pairs 0-1, frames landed on pairs 0-1",
+        ),
+        (
+            2,
+            2,
+            {0: 32, 1: 30},
+            f"{TOLD_TWO}, the host holds pairs 0-1, frames landed on pairs 0-1; of 64 frames 2 lost",
+        ),
+    ],
+)
+def test_check_says_what_was_owed_and_what_each_witness_found(
+    nic: Any, stub: Stub, believes: int, holds: int, lands: dict[int, int], sentence: str
+) -> None:
+    stub.believes, stub.holds, stub.lands = believes, holds, lands
+    if not sentence:
+        check(nic, 2)
+        return
+    with pytest.raises(AssertionError) as failed:
+        check(nic, 2)
+    assert str(failed.value).splitlines()[0] == f"pairs 0-1 should be active: {sentence}"
+
+
+@pytest.mark.parametrize(
+    ("holds", "lands"), [(3, {0: 16, 1: 16, 2: 16, 3: 16}), (4, {0: 64}), (4, dict.fromkeys(range(4), 15))]
+)
+def test_all_active_is_not_had_by_less(nic: Any, stub: Stub, holds: int, lands: dict[int, int]) -> None:
+    stub.holds, stub.lands = 4, dict.fromkeys(range(4), 16)
+    check_all_active(nic)
+    stub.holds, stub.lands = holds, lands
+    with pytest.raises(AssertionError, match="pairs 0-3 should be active, whatever the guest was told: "):
+        check_all_active(nic)
+
+
+@pytest.mark.parametrize("lands", [{0: 64, 1: 0}, {0: 30, 1: 30}, {0: 32, 2: 32}])
+def test_frames_are_where_they_should_be(nic: Any, stub: Stub, lands: dict[int, int]) -> None:
+    stub.lands = {0: 32, 1: 32}
+    check_frames(nic, 2)
+    stub.lands = lands
+    with pytest.raises(AssertionError, match="frames should land on pairs 0-1: frames landed on "):
+        check_frames(nic, 2)
+
+
+def test_every_frame_is_to_arrive(nic: Any, stub: Stub) -> None:
+    stub.lands = {3: 64}
+    check_receives(nic)
+    stub.lands = {3: 63}
+    with pytest.raises(AssertionError, match=r"every frame should arrive once: .*of 64 frames 1 lost"):
+        check_receives(nic)
+
+
+def test_dead_vm_leaves_the_hosts_column_open(nic: Any, stub: Stub) -> None:
+    stub.exit_status = lambda: SimpleNamespace(code=1)  # type: ignore[method-assign,assignment]
+    assert [row.host for row in nic.rows()] == [None] * 4
