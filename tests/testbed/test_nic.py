@@ -132,8 +132,9 @@ def test_frames_are_a_witness_while_the_count_is_the_same(nic: Any, stub: Stub) 
 def test_timeline_says_what_the_guest_was_told(nic: Any, stub: Stub, ack: Ack, line: str) -> None:
     stub.answer = ack
     nic.set_pairs(3)
-    lines = [event.text for event in nic._journal.events if event.source == "guest"]
-    assert lines == ["asks for 3 pairs", line]
+    asked, told = [event for event in nic._journal.events if event.source == "guest"]
+    assert (asked.text, told.text) == ("asks for 3 pairs", line)
+    assert told.pairs == (3 if ack is Ack.OK else None), "only an acknowledged count is in force"
 
 
 TOLD_TWO = "the guest was told pairs 0-1"
