@@ -281,7 +281,7 @@ def _explained() -> Iterator[None]:
         if error.errno in (errno.EPERM, errno.EACCES):
             raise Unavailable(f"may not open {tun.DEVICE}: run again with sudo") from error
         if error.errno in (errno.ENOENT, errno.ENODEV):
-            raise Unavailable(f"{tun.DEVICE} is missing: load the module with modprobe tun") from error
+            raise Unavailable(f"{tun.DEVICE} is missing: {tun.HOW_TO_HAVE_IT}") from error
         raise
 
 

@@ -10,6 +10,7 @@ import struct
 from harness.errors import Unavailable
 
 DEVICE = "/dev/net/tun"
+HOW_TO_HAVE_IT = "load the module with modprobe tun, or give the container --device /dev/net/tun"
 TUNSETIFF = 0x400454CA
 TUNGETIFF = 0x800454D2
 TUNSETQUEUE = 0x400454D9

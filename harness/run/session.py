@@ -128,6 +128,6 @@ def _check_rights() -> None:
     try:
         os.close(os.open(tun.DEVICE, os.O_RDWR))
     except FileNotFoundError:
-        raise Unavailable(f"{tun.DEVICE} is missing: load the module with modprobe tun") from None
+        raise Unavailable(f"{tun.DEVICE} is missing: {tun.HOW_TO_HAVE_IT}") from None
     except PermissionError:
         raise Unavailable(f"no permission for {tun.DEVICE}: run again with sudo") from None

@@ -65,7 +65,11 @@ def test_name_that_is_too_long_is_refused(own_network: None) -> None:
     ("code", "words"),
     [
         (errno.EPERM, "may not open /dev/net/tun: run again with sudo"),
-        (errno.ENOENT, "/dev/net/tun is missing: load the module with modprobe tun"),
+        (
+            errno.ENOENT,
+            "/dev/net/tun is missing: load the module with modprobe tun, or give the container "
+            "--device /dev/net/tun",
+        ),
     ],
 )
 def test_tap_that_cannot_be_made_is_one_sentence(

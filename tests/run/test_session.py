@@ -46,7 +46,10 @@ def test_random_choices_differ_by_test_and_by_seed(session: Session) -> None:
 
 def test_missing_tun_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tun, "DEVICE", str(tmp_path / "tun"))
-    with pytest.raises(Unavailable, match=r"tun is missing: load the module with modprobe tun$"):
+    with pytest.raises(
+        Unavailable,
+        match=r"tun is missing: load the module with modprobe tun, or give the container --device",
+    ):
         _check_rights()
 
 
