@@ -117,9 +117,16 @@ class Collector:
             complete=complete,
             folder=str(self.store.folder.relative_to(self.store.report)),
         )
+        self._learn_selection()
         return ongoing.as_far(head, self.selection, self._results)
+
+    def _learn_selection(self) -> None:
+        """A worker may tell that it has collected before what it wrote of it is there: look again."""
+        if not self.selection.tests:
+            self.selection = Selection.read(self.store.folder) or self.selection
 
     @property
     def anything(self) -> bool:
         """Whether there is any result or intention worth writing down."""
+        self._learn_selection()
         return bool(self._results or self.selection.tests)

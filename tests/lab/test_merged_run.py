@@ -24,6 +24,8 @@ import os
 import signal
 import pytest
 from harness.register.mark import requirement
+from harness.vmm.abilities import Ability
+from harness.vmm.needs import needs
 
 def above():
     return open(f"/proc/{os.getppid()}/cmdline").read().replace("\\0", " ")
@@ -32,15 +34,15 @@ def test_here(vmm, driver, backend):
     assert "harness.lab.agent" not in above()
 
 @requirement("X-1")
-@pytest.mark.needs("snapshot")
+@needs(Ability.SNAPSHOT)
 def test_there(testbed, driver, backend):
     assert "harness.lab.agent" in above()
 
-@pytest.mark.needs("snapshot")
+@needs(Ability.SNAPSHOT)
 def test_red_there(testbed, driver, backend):
     assert "harness.lab.agent" not in above(), "it ran in the lab"
 
-@pytest.mark.needs("snapshot")
+@needs(Ability.SNAPSHOT)
 def test_lethal(testbed, driver, backend):
     if "lethal" in os.environ:
         os._exit(9)
@@ -52,7 +54,7 @@ def test_lethal(testbed, driver, backend):
         print("it has begun", flush=True)
         signal.pause()
 
-@pytest.mark.needs("snapshot")
+@needs(Ability.SNAPSHOT)
 def test_thereafter(testbed, driver, backend):
     assert "harness.lab.agent" in above()
 """

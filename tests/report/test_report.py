@@ -96,7 +96,7 @@ def test_a_failure_has_all_its_evidence(make_result: MakeResult, make_run: MakeR
     assert "pytest &#39;t.py::test_a&#39; --seed 7" in section
     assert "<svg" in section
     assert section.count('class="wrong"') == 1
-    assert "<b>   0.1000  guest       VQ_PAIRS_SET 1: OK  n=1</b>" in section
+    assert '<b data-at="0.1000">   0.1000  guest       VQ_PAIRS_SET 1: OK  n=1</b>' in section
     assert "7 frames on pair 1" not in section, "the line before says it of all pairs"
 
 

@@ -262,5 +262,5 @@ def test_vmm_that_hangs_at_start_costs_its_deadline_once(tmp_path: Path, image: 
     ran = suite.execute(suite.command(builds=[build]), MQ_PACE="0.1")
     assert ran.code == 1
     assert list(suite.verdicts.values()) == ["fail", *["error"] * 4]
-    assert "alpha to open its serial socket" in suite.results["results"][0]["reason"]
+    assert "alpha to open its serial port" in suite.results["results"][0]["reason"]
     assert suite.results["results"][4]["reason"].startswith("not judged, for alpha starts no VM")
