@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
 from harness.expected.causes import Cause, Standing, counted
 from harness.record.results import Run
+from harness.report.as_text import as_text
 from harness.report.history import History
 
 STYLES = {Standing.NEW: "bold red", Standing.KNOWN: "yellow", Standing.UNCOMPARED: "red"}
@@ -37,24 +36,15 @@ def causes_text(
 
     `whole`: what is known has it too.
     """
-    stream = io.StringIO()
-    console = Console(
-        file=stream,
-        width=width,
-        force_terminal=color,
-        color_system="standard" if color else None,
-        highlight=False,
-        legacy_windows=False,
-        soft_wrap=True,
-    )
+    lines: list[Text] = []
     for name in run.names():
-        console.print(Text.assemble((name, "bold"), f": {counted(run, found, name)}"))
+        lines.append(Text.assemble((name, "bold"), f": {counted(run, found, name)}"))
         for cause in found:
             if cause.key.vmm == name:
-                console.print(_line(cause, history, width))
+                lines.append(_line(cause, history, width))
                 if whole or cause.key.standing is not Standing.KNOWN:
-                    console.print(Text(f"       {cause.clearest.rerun}"))
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+                    lines.append(Text(f"       {cause.clearest.rerun}"))
+    return as_text(lines, width=width, color=color, soft_wrap=True)
 
 
 def _line(cause: Cause, history: History, width: int) -> Text:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter, defaultdict
 from typing import Literal
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from harness.program import called
 from harness.record.results import Run, Verdict
+from harness.report.as_text import as_text
 from harness.report.fold import Cell, Row, rows_by_requirement, rows_by_test
 
 WIDTH = 100
@@ -40,17 +40,7 @@ def matrix_text(
 
     Without `whole`, rows in which nothing is to be looked at are counted and not shown.
     """
-    stream = io.StringIO()
-    console = Console(
-        file=stream,
-        width=width,
-        force_terminal=color,
-        color_system="standard" if color else None,
-        highlight=False,
-        legacy_windows=False,
-    )
-    console.print(matrix(run, by, whole=whole))
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+    return as_text([matrix(run, by, whole=whole)], width=width, color=color)
 
 
 def matrix(run: Run, by: By = "test", *, whole: bool = True) -> RenderableType:
