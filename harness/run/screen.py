@@ -129,7 +129,7 @@ class Screen:
         if self._brief and self._config.option.tbstyle == "auto":
             self._config.option.tbstyle = "no"
         reporter: Any = self._config.pluginmanager.get_plugin("terminalreporter")
-        if self._brief and reporter is not None and reporter.reportchars == PYTESTS_OWN:
+        if self._brief and reporter is not None and self._config.option.reportchars == PYTESTS_OWN:
             reporter.reportchars = ""
 
     def pytest_keyboard_interrupt(self) -> None:
