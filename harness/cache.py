@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from harness.deadline import wait_until
 from harness.errors import Owner, Unavailable
+from harness.file_lock import try_lock
 
 Build = Callable[[Path], None]
 SUM = ".sha256"
@@ -105,17 +105,10 @@ def _remove(entry: Path) -> None:
 def _locked(lock: int, entry: Path) -> Iterator[None]:
     """Hold the entry's lock. The kernel frees it if this process dies."""
 
-    def taken() -> bool:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
     try:
         wait_until(
             f"another process to build {entry}",
-            taken,
+            lambda: try_lock(lock),
             owed_by=Owner.HOST,
             within=BUILD_PATIENCE,
             every=0.02,

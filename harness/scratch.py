@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -11,6 +10,7 @@ import time
 from pathlib import Path
 
 from harness.errors import Unavailable
+from harness.file_lock import try_lock
 
 PREFIX = "vnmq-"
 STALE_AFTER = 60.0
@@ -37,7 +37,7 @@ class Scratch:
             _remove_stale(base)
             self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
             self._lock = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try_lock(self._lock)
         except OSError as error:
             raise Unavailable(
                 f"cannot make a scratch folder in {base} ({error.strerror}): make room, or point TMPDIR elsewhere"
@@ -64,7 +64,7 @@ def _remove_stale(base: Path) -> None:
                 continue
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
+                if try_lock(lock):
+                    shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(lock)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -14,6 +13,7 @@ from harness.bisect.shell import Git
 from harness.cache import cache_root
 from harness.deadline import wait_until
 from harness.errors import BadInput, DeadlineExceeded, HarnessError, Owner, Unavailable
+from harness.file_lock import try_lock
 
 WORKTREES = "bisect/worktrees"
 LOCK_PATIENCE = 2.0
@@ -63,17 +63,14 @@ def _lock(file: Path, repo: Path) -> Iterator[None]:
             f"cannot write the cache {file.parent} ({error.strerror}): set XDG_CACHE_HOME to a writable folder"
         ) from None
 
-    def taken() -> bool:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
     try:
         try:
             wait_until(
-                "another bisection to end", taken, owed_by=Owner.HOST, within=LOCK_PATIENCE, every=0.05
+                "another bisection to end",
+                lambda: try_lock(lock),
+                owed_by=Owner.HOST,
+                within=LOCK_PATIENCE,
+                every=0.05,
             )
         except DeadlineExceeded:
             raise Unavailable(f"{repo} is being bisected by another process: wait for its end") from None

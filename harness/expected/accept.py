@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import tomlkit
 
-from harness.errors import BadInput, Unavailable
+from harness.errors import BadInput
 from harness.expected.baseline import (
     Baseline,
     Build,
@@ -24,9 +24,9 @@ from harness.expected.baseline import (
     known_by,
 )
 from harness.expected.compare import Kind, judge
+from harness.expected.toml_file import write_toml
 from harness.record.order import natural
 from harness.record.results import JUDGED, Function, Result, Run, Verdict, VmmInfo
-from harness.record.store import write_atomically
 
 
 def needs_reason(run: Run, baselines: dict[Path, Baseline]) -> bool:
@@ -213,11 +213,7 @@ def write(path: Path, old: Baseline | None, new: Baseline) -> bool:
     document.pop("expect", None)
     if new.expect:
         document["expect"] = _tables(new.expect)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, tomlkit.dumps(document).encode())
-    except OSError as error:
-        raise Unavailable(f"cannot write {path}: {error.strerror}; the earlier file is untouched") from None
+    write_toml(path, document)
     return True
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import msgspec
 import tomlkit
 
-from harness.errors import BadInput, Unavailable
+from harness.errors import BadInput
 from harness.expected.baseline import masked, stated_reason
 from harness.expected.compare import Finding, Kind
+from harness.expected.toml_file import write_toml
 from harness.record.results import JUDGED, Result, Run, Verdict
-from harness.record.store import write_atomically
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,11 +54,7 @@ def accept(run: Run, file: Path) -> Sequence[str]:
             tomlkit.comment("Skips that are accepted on this host. A reason that goes is judged again.")
         )
         document["skips"] = reasons.multiline(True)
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(file, tomlkit.dumps(document).encode())
-        except OSError as error:
-            raise Unavailable(f"cannot write {file}: {error.strerror}") from None
+        write_toml(file, document)
     return new
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from harness.deadline import wait_until
 from harness.errors import Owner
+from harness.file_lock import try_lock
 
 PATIENCE = 3600.0
 """Seconds to wait for one: others may bring many tests, each with its own deadline."""
@@ -53,8 +53,7 @@ class _Slot:
 def _take(folder: Path, count: int, name: str) -> _Slot | None:
     for number in range(count):
         lock = os.open(folder / f"{name}-{number}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if try_lock(lock):
             return _Slot(lock)
         os.close(lock)
     return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -17,6 +16,7 @@ from harness.bounded import read_tail
 from harness.cache import cache_root
 from harness.checkout import PACKAGE
 from harness.errors import Unavailable
+from harness.file_lock import try_lock
 
 CONSOLE_LINES = 20
 CONSOLE_BYTES = 1 << 16
@@ -71,11 +71,9 @@ class State:
             raise Unavailable(
                 f"cannot write the lab's folder {self.folder} ({error.strerror}): set XDG_CACHE_HOME to a writable one"
             ) from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(lock):
             os.close(lock)
-            raise
+            raise BlockingIOError("another process keeps the lab")
         os.ftruncate(lock, 0)
         os.write(lock, str(os.getpid()).encode())
         for path in (self.address, self.console, self.failure):
@@ -91,12 +89,9 @@ class State:
         except OSError:
             return None
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return int(os.read(lock, 20) or b"0")
+            return None if try_lock(lock) else int(os.read(lock, 20) or b"0")
         finally:
             os.close(lock)
-        return None
 
     def connect(self, patience: float) -> socket.socket | None:
         """A connection to the keeper with a timeout of `patience` seconds; None if nobody listens."""

@@ -15,6 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from harness.errors import BadInput
+from harness.file_lock import try_lock
 from harness.record import selection
 from harness.record.results import Result, Run, dumps, loads
 from harness.record.selection import Selection
@@ -92,12 +93,9 @@ def goes_on(folder: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(head, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not try_lock(head)
     finally:
         os.close(head)
-    return False
 
 
 def without_end(folder: Path) -> Run | None:

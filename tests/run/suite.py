@@ -72,6 +72,20 @@ class Suite:
         )
         return Ran(done.returncode, done.stdout, done.stderr)
 
+    def start(self, command: Sequence[str], **options: Any) -> subprocess.Popen[str]:
+        """Start a command line in the suite's folder; what it says on both streams comes through one pipe."""
+        return subprocess.Popen(
+            # A shell's background jobs ignore interrupts, and hand that on to what they start.
+            ["env", "--default-signal=INT", *command],
+            cwd=self.folder,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            **options,
+        )
+
     def run(self, *more: str, builds: Sequence[str] | None = None) -> Ran:
         """Run it."""
         return self.execute(self.command(*more, builds=builds))

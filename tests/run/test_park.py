@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -29,15 +28,7 @@ def test_passes(testbed, driver, backend):
 def test_a_failed_tests_vm_lives_until_it_is_ended(suite: Suite, qemu: Vmm, workers: tuple[str, ...]) -> None:
     suite.know(qemu)
     suite.write(TESTS)
-    with subprocess.Popen(
-        suite.command("--park", *workers, builds=[f"qemu={qemu.path}"]),
-        cwd=suite.folder,
-        env=suite.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as run:
+    with suite.start(suite.command("--park", *workers, builds=[f"qemu={qemu.path}"])) as run:
         assert run.stdout is not None
         said = ""
         while not (end := re.search(r"(\d+) tests left their VMs. `kill (\d+)` ends them", said)):

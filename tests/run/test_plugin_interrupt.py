@@ -42,17 +42,8 @@ def run(suite: Suite, qemu: Vmm, request: pytest.FixtureRequest) -> Iterator[sub
     """A run on the reference, in a process group of its own, that waits in the middle of a test with a live VM."""
     suite.know(qemu)
     suite.write(JUDGED_BEFORE + WAITS_FOREVER)
-    with subprocess.Popen(
-        # A shell's background jobs ignore interrupts, and hand that on to what they start.
-        ["env", "--default-signal=INT", *suite.command(*request.param, builds=[f"qemu={qemu.path}"])],
-        cwd=suite.folder,
-        env=suite.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        process_group=0,
-    ) as process:
+    command = suite.command(*request.param, builds=[f"qemu={qemu.path}"])
+    with suite.start(command, process_group=0) as process:
         try:
             wait_until(
                 "the test to be under way",
@@ -160,15 +151,7 @@ def test_gate_that_is_stopped_stops_its_run(suite: Suite, qemu: Vmm, number: sig
     suite.know(qemu)
     suite.write(JUDGED_BEFORE + WAITS_FOREVER)
     sides = ["--base", f"old={qemu.path}", "--head", f"new={qemu.path}", "--report", "report"]
-    with subprocess.Popen(
-        ["env", "--default-signal=INT", sys.executable, "-c", GATE, *sides],
-        cwd=suite.folder,
-        env=suite.environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
+    with suite.start([sys.executable, "-c", GATE, *sides]) as process:
         wait_until(
             "the test to be under way",
             lambda: under_way(process, suite),
