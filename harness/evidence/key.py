@@ -9,7 +9,7 @@ import re
 import traceback
 
 from harness.errors import DeadlineExceeded, GuestError, VmmDied, VmmError
-from harness.process.last_words import PANICKED, SECCOMP
+from harness.process.last_words import FORBIDDEN, PANICKED
 from harness.record.pairs import named
 
 SIGNAL = re.compile(r"died \((?:killed by )?(?P<how>[^)]*)\)")
@@ -21,7 +21,7 @@ _ASTRAY = ("lost", "seen twice", "late")
 def key_of(error: BaseException | None, reason: str) -> str:
     """The key of a failure with this reason; empty where there is none."""
     if died := SIGNAL.search(reason):
-        words = " panicked" if PANICKED in reason else " seccomp" if SECCOMP in reason else ""
+        words = " panicked" if PANICKED in reason else " seccomp" if FORBIDDEN in reason else ""
         return f"died: {died['how']}{words}"
     for words, key in (
         ("had no answer within", "silence"),

@@ -71,6 +71,15 @@ def _errno_of(error: BaseException | None) -> Iterator[int]:
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
+def few_files() -> str | None:
+    """What to say before anything runs where too few files may be opened for a VMM and the suite; None if enough."""
+    if (most := _most_files()) >= FEW_FILES:
+        return None
+    return (
+        f"too few files may be opened (ulimit -n is {most}, {FEW_FILES} are needed): raise it, ulimit -n 1024"
+    )
+
+
 def _most_files() -> int:
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 

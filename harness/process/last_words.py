@@ -9,6 +9,9 @@ PANICKED = "panicked at"
 SECCOMP = "Possible seccomp violation"
 """What cloud-hypervisor prints on SIGSYS before it ends."""
 
+FORBIDDEN = "its own seccomp filter forbade one of its system calls"
+"""How that is told."""
+
 _CHAIN_ENDS = re.compile(r"^(Debug Info|Backtrace|stack backtrace)", re.IGNORECASE)
 _LINK = re.compile(r"^\s+(\d+: )?(?P<words>\S.*)$")
 _STAMP = re.compile(r"^\S+:\s+[\d.]+m?s: ")
@@ -41,7 +44,7 @@ def _panic(lines: list[str]) -> str:
 
 def _seccomp(lines: list[str]) -> str:
     if any(SECCOMP in line for line in lines):
-        return "its own seccomp filter forbade one of its system calls"
+        return FORBIDDEN
     return ""
 
 

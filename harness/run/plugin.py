@@ -35,7 +35,7 @@ from harness.record.ongoing import Records
 from harness.record.pairs import explained
 from harness.record.results import NotRun, Shard, VmmInfo, from_dict
 from harness.record.selection import Selection
-from harness.run import options, park
+from harness.run import options, park, second_look
 from harness.run.case import case_of
 from harness.run.narrowed import is_narrowed
 from harness.run.needs import reason_to_skip, vmm_lacks
@@ -156,6 +156,8 @@ def pytest_configure(config: pytest.Config) -> None:
             find_mutant(config.option.mutant)  # an unknown one is said now, not by every test
         if config.option.park:
             config.pluginmanager.register(park)
+        elif not config.option.usepdb:  # a process has one tracer: whoever looks at it has a debugger
+            config.pluginmanager.register(second_look)
         session = config.stash[_session]
         columns = [VmmInfo(vmm.name, vmm.kind, vmm.version) for vmm in session.vmms]
         config.stash[_expected] = Expected(load_baselines(FOLDER), columns)
@@ -462,7 +464,10 @@ def rng(request: pytest.FixtureRequest, vmm: Vmm) -> Random:
 def surroundings(request: pytest.FixtureRequest, vmm: Vmm) -> Surroundings:
     """What the test's VMs and NICs are surrounded by. Tests that need others override this fixture."""
     option = request.config.option
-    around = Surroundings(programs=given_programs(option.backend_binary))
+    around = Surroundings(
+        sightings=request.node.stash.get(second_look.SIGHTINGS, None),
+        programs=given_programs(option.backend_binary),
+    )
     if option.trace_syscalls:
         around = around.supervised()
     return around if option.mutant is None else find_mutant(option.mutant)(around, vmm.habits)

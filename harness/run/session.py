@@ -16,6 +16,7 @@ import pytest
 from harness.errors import BadInput, DeadlineExceeded, HarnessError, Unavailable, unforeseen
 from harness.guest.linux.image import LinuxImage, linux_image
 from harness.host import tun
+from harness.host.trouble import few_files
 from harness.run.capability import Capabilities, capabilities
 from harness.scratch import Scratch
 from harness.vmm.base import Vmm
@@ -125,6 +126,8 @@ def _older(asked: Sequence[str], beside: Sequence[Vmm]) -> tuple[Vmm, ...]:
 
 
 def _check_rights() -> None:
+    if (why := few_files()) is not None:
+        raise Unavailable(why)
     try:
         os.close(os.open(tun.DEVICE, os.O_RDWR))
     except FileNotFoundError:

@@ -53,8 +53,8 @@ class Wanted:
 
     @property
     def supervised(self) -> bool:
-        """Whether a supervisor judges the VMM's system calls: such a machine serves one test, and no other."""
-        return self.surroundings.syscalls is not None
+        """Whether the VMM's system calls are judged or watched: such a machine serves one test, and no other."""
+        return self.surroundings.observed
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import Self
 from harness.guest.probe.bus import Bus
 from harness.guest.probe.device import VirtioDevice
 from harness.guest.probe.pci import Function
-from harness.host.syscalls import FramesToo, Policy, Supervisor, Trace
+from harness.host.syscalls import FramesToo, Policy, Sightings, Supervisor, Trace
 from harness.host.vhost_user.rules import Rules, unaltered
 from harness.process.child import Spawn
 
@@ -22,19 +22,27 @@ class Surroundings:
 
     `syscalls` judges the TUNSETQUEUE calls of its VMs, if anybody does. `rules` makes what alters the messages to its
     vhost-user back ends, for a NIC of so many pairs. `device` is what the probe guest's driver takes its device for.
+    `sightings` takes down which system calls the VMMs' own filters forbid them, where that is asked.
     `programs` are those of real vhost-user back ends, by name. `memory_room_mib` is how much memory can be plugged
     into its VMs with the probe guest.
     """
 
     syscalls: Policy | None = None
+    sightings: Sightings | None = None
     rules: Rules = unaltered
     device: Callable[[Bus, Function], VirtioDevice] = VirtioDevice
     programs: Mapping[str, Path] = field(default_factory=dict)
     memory_room_mib: int = 0
 
     def spawn(self) -> Spawn | None:
-        """What starts a VMM so that its calls are judged; None if nobody judges them."""
-        return None if self.syscalls is None else partial(Supervisor, policy=self.syscalls)
+        """What starts a VMM so that its calls are judged, or watched; None if nobody does."""
+        judged = None if self.syscalls is None else partial(Supervisor, policy=self.syscalls)
+        return judged if self.sightings is None else partial(self.sightings.spawn, inner=judged)
+
+    @property
+    def observed(self) -> bool:
+        """Whether somebody stands between a VMM and the kernel."""
+        return self.spawn() is not None
 
     def supervised(self, *, frames: bool = False) -> Self:
         """These surroundings with TUNSETQUEUE calls traced, for a test to alter them; a policy that is there stays.

@@ -6,6 +6,7 @@ import pytest
 
 from harness.errors import DeadlineExceeded, GuestError, Owner, VmmDied, VmmError
 from harness.evidence.key import key_of
+from harness.process.last_words import FORBIDDEN
 
 ASSERTION = AssertionError()
 LATE = DeadlineExceeded("waited 5.0 s for 4 pairs to be set up; last seen: x", Owner.VMM)
@@ -28,7 +29,7 @@ SHOULD = "pairs 0-1 should be active: the guest was told pairs 0-1, "
         ),
         (
             VmmDied("x"),
-            "b died (killed by SIGSYS) at start; it said: Possible seccomp violation",
+            f"b died (killed by SIGSYS) at start; it said: {FORBIDDEN}",
             "died: SIGSYS seccomp",
         ),
         (LATE, str(LATE), "late: # pairs to be set up"),

@@ -24,10 +24,11 @@ from harness.host.syscalls import Trace
 from harness.lifecycle import check, check_frames, records
 from harness.testbed.testbed import NicPlan
 from harness.vmm import cloud_hypervisor
-from harness.vmm.base import Launch, VmConfig
+from harness.vmm.base import VmConfig
 from harness.vmm.find import find_vmms
 
 FAKES = {fakes!r}
+runs = []
 
 @pytest.fixture
 def nic(testbed):
@@ -43,7 +44,9 @@ def ended(nic, number):
 
 def fake(testbed, behaviour):
     (build,) = find_vmms([f"fake={{FAKES}}/{{behaviour}}"])
-    return build.launch(VmConfig(None), Launch(testbed.fresh_folder("vm")))
+    vm = build.launch(VmConfig(None), testbed.fresh_launch())
+    testbed.adopt_vm(vm)
+    return vm
 
 def failed_loop(end):
     deadline = time.monotonic() + 5
@@ -225,6 +228,16 @@ OF_THE_VMM = (
         "ended_at_start",
         "testbed|testbed.launch(VmConfig(None, extra_args=('--nonsense',)))",
         r"qemu died \(exit status 1\) while answering on its monitor; it said: qemu-system-x86_64: --nonsense: invalid",
+    ),
+    Fault(
+        "forbidden_by_its_own_filter",
+        "testbed|fake(testbed, 'api-forbidden').info()",
+        r"fake died \(killed by SIGSYS\) while .*; thread http-server made the system call getpgid \(121\), which is",
+    ),
+    Fault(
+        "forbidden_once",
+        "testbed|runs.append(1); fake(testbed, 'api-forbidden' if len(runs) == 1 else 'api-panics').info()",
+        r"fake died \(killed by SIGSYS\) while .*; it did not happen again when the test was run once more under a ",
     ),
     Fault("refused", "nic|nic.vm.call('no-such-command')", "qemu refused no-such-command: "),
     Fault(

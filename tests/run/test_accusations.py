@@ -22,7 +22,7 @@ def records(
     suite = Suite(tmp_path_factory.mktemp("accusations"), image)
     fakes = suite.folder / "fakes"
     fakes.mkdir()
-    for behaviour in ("api-panics", "api-rubbish"):
+    for behaviour in ("api-forbidden", "api-panics", "api-rubbish"):
         make_fake(fakes, behaviour)
     suite.write(as_suite(str(fakes)))
     suite.know(qemu)

@@ -10,7 +10,7 @@ import pytest
 
 from harness.errors import BadInput, Unavailable
 from harness.guest.linux.image import LinuxImage
-from harness.host import tun
+from harness.host import trouble, tun
 from harness.run import session as session_module
 from harness.run.capability import Answer, Capabilities
 from harness.run.session import Session, _check_rights, prepare
@@ -42,6 +42,14 @@ def test_random_choices_are_the_same_on_every_worker(session: Session) -> None:
 def test_random_choices_differ_by_test_and_by_seed(session: Session) -> None:
     other = Session(session.vmms, session.capabilities, 43)
     assert len({session.random("a").random(), session.random("b").random(), other.random("a").random()}) == 3
+
+
+def test_too_few_files_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trouble, "_most_files", lambda: 255)
+    with pytest.raises(Unavailable, match=r"ulimit -n is 255, 256 are needed\): raise it, ulimit -n 1024$"):
+        _check_rights()
+    monkeypatch.setattr(trouble, "_most_files", lambda: 256)
+    _check_rights()
 
 
 def test_missing_tun_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,10 +6,12 @@ The second argument is not looked at: it shows in the process list whose fake th
 It speaks just enough of cloud-hypervisor's API and of QEMU's monitor to be driven wrong. Nothing is emulated.
 """
 
+import ctypes
 import json
 import os
 import signal
 import socket
+import struct
 import sys
 import time
 from typing import NoReturn
@@ -25,6 +27,18 @@ def die() -> NoReturn:
     """End as a VMM does that refuses its arguments or panics."""
     say("Error: the fake VMM was told to fail\n  0: it obeyed")
     sys.exit(1)
+
+
+def forbid_getpgid() -> None:
+    """Take a seccomp filter that answers this call (121 on x86-64) with SIGSYS, as cloud-hypervisor's threads do."""
+    libc = ctypes.CDLL(None)
+    load, is_it, trap, allow = (0x20, 0, 0, 0), (0x15, 0, 1, 121), (6, 0, 0, 0x30000), (6, 0, 0, 0x7FFF0000)
+    code = b"".join(struct.pack("HBBI", *words) for words in (load, is_it, trap, allow))
+    buffer = ctypes.create_string_buffer(code, len(code))
+    libc.prctl(15, b"http-server", 0, 0, 0)  # PR_SET_NAME
+    libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+    program = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", 4, ctypes.addressof(buffer)))
+    libc.prctl(22, 2, program, 0, 0)  # PR_SET_SECCOMP, by a filter
 
 
 def listen(path: str) -> socket.socket:
@@ -70,6 +84,9 @@ def reply_to(behaviour: str, request: bytes) -> bytes | None:
         case "api-panics":
             say("thread 'vmm' panicked at src/vm.rs:1:1:\nindex out of bounds\nstack backtrace:\n  0: main")
             signal.pause()
+        case "api-forbidden":
+            forbid_getpgid()
+            os.getpgid(0)
         case "api-dies":
             say("thread 'http-server' panicked at 'told to'")
             os.abort()

@@ -4,7 +4,7 @@ A `Supervisor` starts the process under a filter that hands each call over (filt
 out who asks for what (caller), asks its policies for a verdict (policy, conditions), carries it out on a duplicate
 of the descriptor (execution), and keeps the record (call). `mutants` are ready-made policies, most of which keep
 a tap in another shape than the VMM believes (reshape). A `ViolationWatch` traces a process for calls that
-its own filter forbids; those never reach a supervisor.
+its own filter forbids; those never reach a supervisor. `Sightings` gathers what several watches saw.
 """
 
 from harness.host.syscalls.call import Action, Call, Caller, Effect, Operation, Outcome
@@ -35,7 +35,7 @@ from harness.host.syscalls.policy import (
     swallow,
 )
 from harness.host.syscalls.supervisor import Supervisor, supervisor_of
-from harness.host.syscalls.violations import Violation, ViolationWatch, violation_report
+from harness.host.syscalls.violations import Sightings, Violation, ViolationWatch
 
 __all__ = [
     "ANY",
@@ -55,6 +55,7 @@ __all__ = [
     "Outcome",
     "Policy",
     "Rule",
+    "Sightings",
     "Supervisor",
     "Trace",
     "Verdict",
@@ -73,5 +74,4 @@ __all__ = [
     "since",
     "supervisor_of",
     "swallow",
-    "violation_report",
 ]

@@ -30,6 +30,7 @@ from harness.host.syscalls.frames import FrameFault, FramesToo, directions
 from harness.host.syscalls.notifications import Notification
 from harness.host.syscalls.policy import Policy, Trace, Verdict
 from harness.host.syscalls.spawn import FilteredProcess
+from harness.host.syscalls.violations import Watched
 from harness.process.child import VmmProcess
 
 CLOSE_PATIENCE = 10.0
@@ -297,4 +298,7 @@ class Supervisor:
 
 def supervisor_of(process: VmmProcess) -> Supervisor | None:
     """Who stands between a process and the kernel, if anybody."""
-    return process.watcher if isinstance(process.watcher, Supervisor) else None
+    watcher = process.watcher
+    if isinstance(watcher, Watched):
+        watcher = watcher.inner
+    return watcher if isinstance(watcher, Supervisor) else None

@@ -7,7 +7,7 @@ import os
 import select
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,11 @@ from harness.deadline import Deadline
 from harness.errors import DeadlineExceeded, HarnessError, Owner, Unavailable
 from harness.host.syscalls import kernel
 from harness.host.syscalls.names import command_name, system_call_name
-from harness.process.last_words import SECCOMP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.process.exit_status import ExitStatus
+    from harness.process.child import Spawn
 
 PATIENCE = 10.0
 """Seconds within which the tracer must have attached, or ended with the process that it traces."""
@@ -46,7 +45,7 @@ class Violation:
         if self.command is not None:
             fd = self.arguments[0] & 0xFFFFFFFF
             call = f"ioctl ({self.number}) with command {command_name(self.command)} on descriptor {fd}"
-        return f"thread {self.thread} (tid {self.tid}) made the system call {call}, which is forbidden to it"
+        return f"thread {self.thread} made the system call {call}, which is forbidden to it"
 
 
 class ViolationWatch:
@@ -117,16 +116,43 @@ class ViolationWatch:
         return [json.loads(line) for line in self._text.split(b"\n")[:-1]]
 
 
-def violation_report(status: ExitStatus | None, log: str, violations: Sequence[Violation] = ()) -> str | None:
-    """What is to be said of a seccomp violation in a VMM that ended so and logged this; None if there was none.
+@dataclass
+class Sightings:
+    """What watches over several processes saw: `violations`, oldest first, once the processes have ended.
 
-    `violations` are those of a ViolationWatch, where there was one.
+    `refused` says why a process could not be watched, if one could not.
     """
-    if violations:
-        return f"seccomp violation: {violations[0]}"
-    if (status is not None and status.signal == "SIGSYS") or SECCOMP in log:
-        return (
-            "seccomp violation: the VMM's own filter forbade one of its system calls; "
-            "a ViolationWatch on a new run tells thread, call and command"
-        )
-    return None
+
+    violations: list[Violation] = field(default_factory=list)
+    refused: str = ""
+
+    def spawn(self, argv: Sequence[str], inner: Spawn | None = None, **options: Any) -> Watched:
+        """Start a process, through `inner` if somebody else is to watch it as well, and watch it from then on."""
+        return Watched(self, argv, inner, options)
+
+
+class Watched:
+    """A process under a `ViolationWatch` from its start on: a `Watcher` of a VmmProcess. `inner` is another one."""
+
+    def __init__(
+        self, sightings: Sightings, argv: Sequence[str], inner: Spawn | None, options: dict[str, Any]
+    ) -> None:
+        self._sightings = sightings
+        self._watch = ViolationWatch()
+        try:
+            self.inner = inner(argv, **options) if inner is not None else None
+            self.popen = self.inner.popen if self.inner is not None else subprocess.Popen(argv, **options)
+        except BaseException:
+            self._watch.close()
+            raise
+        try:
+            self._watch.attach(self.popen.pid)
+        except HarnessError as error:
+            sightings.refused = str(error)
+
+    def close(self) -> None:
+        """The process has ended: keep what was seen."""
+        self._sightings.violations += self._watch.violations()
+        self._watch.close()
+        if self.inner is not None:
+            self.inner.close()
