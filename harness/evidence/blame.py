@@ -16,6 +16,7 @@ from harness.evidence.threads import failed_threads
 from harness.guest.answer import plain
 from harness.host.syscalls import supervisor_of
 from harness.host.trouble import trouble
+from harness.host.vhost_user_backend import VhostUser
 from harness.process.exit_status import FROM_OUTSIDE
 from harness.record.results import Verdict
 from harness.testbed.testbed import Testbed
@@ -51,12 +52,12 @@ def blame(error: BaseException | None, when: str, testbed: Testbed | None) -> Bl
     if why := trouble(words, error, folder):
         met = death or error
         return Blame(Verdict.ERROR, f"{why} (met as: {line_of(met)})" if met is not None else why)
-    if death is not None:
-        return Blame(Verdict.FAIL, line_of(death))
-    assert error is not None
-    if _accuses_the_vmm(error) or (when == "call" and _asserted_by_a_test(error)):
-        return Blame(Verdict.FAIL, line_of(error))
-    return Blame(Verdict.ERROR, line_of(error))
+    met = death or error
+    assert met is not None
+    if death is None and not _accuses_the_vmm(met) and not (when == "call" and _asserted_by_a_test(met)):
+        return Blame(Verdict.ERROR, line_of(met))
+    why = _unanswered(testbed)
+    return Blame(Verdict.FAIL, f"{why} (met as: {line_of(met)})"[:LONGEST] if why else line_of(met))
 
 
 def unnoticed_death(testbed: Testbed | None) -> Blame | None:
@@ -99,6 +100,12 @@ def _own_failure(testbed: Testbed | None) -> str:
         if why := nic.backend.failure():
             found.append(why)
     return found[0][:LONGEST] if found else ""
+
+
+def _unanswered(testbed: Testbed | None) -> str:
+    """The message without an answer that a VMM has sent to a vhost-user back end: it waits, or has given up."""
+    backends = testbed.backends if testbed is not None else ()
+    return next((why for each in backends if isinstance(each, VhostUser) and (why := each.unanswered())), "")
 
 
 def _unasked_death(testbed: Testbed | None, *, unnoticed: bool = False) -> VmmDied | None:

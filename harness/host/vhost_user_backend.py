@@ -16,6 +16,7 @@ from harness.host.vhost_user.endpoints import Connect, Endpoint, Listen
 from harness.host.vhost_user.faults import Fault
 from harness.host.vhost_user.log import Entry
 from harness.host.vhost_user.loop import LoopFailed
+from harness.host.vhost_user.net_config import NO_MAC
 from harness.host.vhost_user.offer import Offer, usual_offer
 from harness.host.vhost_user.proxy import Proxy
 from harness.host.vhost_user.rules import Rules, unaltered
@@ -52,6 +53,8 @@ class VhostUser:
         self.attachment = VhostUserSocket(at_vmm, server)
         self.offer = offer or usual_offer(pairs)
         self._rules = rules
+        self._mac = NO_MAC
+        self._left_waiting = ""
         self.proxy: Proxy | None = None
         self._said: list[Entry] = []
         self._started = set[int]()
@@ -67,12 +70,13 @@ class VhostUser:
 
     def start(self, *faults: Fault) -> None:
         """Start the back end, anew if it was there before: it knows nothing of its predecessor."""
-        self.end = Backend(self._endpoint, self.offer, faults=faults)
+        self.end = Backend(self._endpoint, self.offer, mac=self._mac, faults=faults)
         self._follower = Follower(self.end.log)
 
     def stop(self) -> None:
         """End the back end, its socket too; `start` may follow. Raises VmmError for findings, as `close` does."""
         self._said += self.end.log
+        self._left_waiting = self.unanswered()
         self._started = self.end.started_rings() or self._started
         self.end.close()
         self.end.check()
@@ -96,6 +100,10 @@ class VhostUser:
             return whole and time.monotonic() - end.log.entries()[-1].time > SILENCE
 
         self.end.wait(f"{pairs} pairs to be set up", set_up, within=CONNECTED_WITHIN)
+
+    def set_mac(self, mac: str) -> None:
+        """Be the back end of the NIC with this address: not every VMM tells its guest by itself."""
+        self._mac = self.end.config.mac = mac
 
     def adopt(self) -> None:
         """Wait for the VMM to be connected. Raises DeadlineExceeded."""
@@ -147,6 +155,10 @@ class VhostUser:
         """Another back end that offers the same, reached in the same way, its messages altered in the same way."""
         offer = self.offer if pairs == self.pairs else replace(self.offer, pairs=pairs)
         return type(self)(place.folder, pairs, offer, server=self.attachment.server, rules=self._rules)
+
+    def unanswered(self) -> str:
+        """The first message that may have left the VMM waiting for an answer, as a clause; empty if none did."""
+        return self._left_waiting or self.end.unanswered
 
     def failure(self) -> str:
         """What ended the back end's thread or the proxy's before its time; empty if nothing did."""

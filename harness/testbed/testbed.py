@@ -75,6 +75,8 @@ class Testbed:
         self._failed = False
         self.journal = Journal()
         self.vms: list[Vm] = []
+        self.backends: list[NetworkBackend] = []
+        """Those that were made here, whether a NIC came to be plugged into them or not."""
         self.probe_driven: list[ProbeNic] = []
         self.linux_driven: list[LinuxNic] = []
         self._undo = ExitStack()
@@ -130,12 +132,15 @@ class Testbed:
 
     def _kept(self, backend: _Backend) -> _Backend:
         self._undo.callback(backend.close)
+        self.backends.append(backend)
         return backend
 
     @staticmethod
     def nic_config(plan: NicPlan, number: int, backend: NetworkBackend) -> NicConfig:
         """What the VMM is told of the NIC of this number."""
         mac = f"02:00:00:00:01:{number:02x}"
+        if isinstance(backend, VhostUser):
+            backend.set_mac(mac)
         return NicConfig(f"net{number}", mac, plan.pairs, backend.attachment, plan.queue_size)
 
     def on_close(self, undo: Callable[[], object]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 import sysconfig
 import threading
 from pathlib import Path
@@ -22,9 +23,12 @@ from harness.errors import (
     VmmDied,
     VmmError,
 )
+from harness.evidence.blame import blame
 from harness.evidence.judge import Judge, outcome_of
 from harness.evidence.rerun import Rerun
 from harness.evidence.threads import forget_threads, watch_threads
+from harness.host.vhost_user.wire import HEADER
+from harness.host.vhost_user_backend import VhostUser
 from harness.process.exit_status import ExitStatus
 from harness.process.log_clock import LogClock
 from harness.record.journal import Journal
@@ -202,6 +206,24 @@ def test_what_explains_the_rest_stands_first(
     assert found.reason.startswith(reason)
 
 
+def test_unanswered_message_stands_first_where_the_vmm_is_accused(tmp_path: Path) -> None:
+    backend = VhostUser(tmp_path, 1)
+    bed = a_testbed(Nic())
+    bed.backends.append(backend)
+    error = DeadlineExceeded("waited 5.0 s for a vhost-user connection", Owner.VMM)
+    assert blame(error, "call", bed).reason == str(error)
+    with socket.socket(socket.AF_UNIX) as vmm:
+        vmm.connect(str(backend.attachment.path))
+        vmm.sendall(HEADER.pack(99, 1, 0))
+        backend.end.wait("the message", lambda end: end.unanswered, within=2)
+    cause = "the VMM sent a message of the unknown kind 99, and got no answer from the back end"
+    assert blame(error, "call", bed) == ("fail", f"{cause} (met as: {error})")
+    assert blame(TypeError("own"), "call", bed).verdict == "error"
+    assert "unknown kind 99" not in blame(BadInput("own"), "call", bed).reason
+    backend.end.take_findings()
+    backend.close()
+
+
 def test_pass_whose_vmm_died_unnoticed_is_none() -> None:
     bed = a_testbed(Nic(), process=Process(139, "SIGSEGV"))
     assert outcome_of(a_report("passed"), None, bed) == (
@@ -275,7 +297,7 @@ def a_testbed(*nics: Nic, process: Process | None = None) -> Any:
         vmm=SimpleNamespace(name="base"),
         process=process or Process(),
     )
-    return SimpleNamespace(nics=list(nics), vms=[vm], journal=journal, folder=Path("/"))
+    return SimpleNamespace(nics=list(nics), vms=[vm], backends=[], journal=journal, folder=Path("/"))
 
 
 ITEM = an_item()

@@ -15,6 +15,7 @@ from harness.host.vhost_user.endpoints import Endpoint
 from harness.host.vhost_user.faults import Fault
 from harness.host.vhost_user.log import EnableChange, MessageLog
 from harness.host.vhost_user.loop import Loop
+from harness.host.vhost_user.net_config import NO_MAC, NetConfig
 from harness.host.vhost_user.offer import Offer
 from harness.host.vhost_user.payloads import RegionDescription
 from harness.host.vhost_user.ring import Counters
@@ -52,6 +53,7 @@ class Backend:
         endpoint: Endpoint,
         offer: Offer | None = None,
         *,
+        mac: str = NO_MAC,
         faults: Iterable[Fault] = (),
         on_frame: Callable[[int, Captured], None] | None = None,
     ) -> None:
@@ -59,7 +61,11 @@ class Backend:
         self.offer = offer or Offer()
         self._loop = Loop(f"vhost-user {endpoint.path.name}", lambda: self._connection.close())
         self._data = DataPath(self.offer.rings, self._loop, on_frame)
-        self._connection = Connection(endpoint, self.offer, self._loop, self._data.counters, self._data.serve)
+        self.config = NetConfig(self.offer.pairs, mac)
+        """What a VMM is told that asks for the NIC's configuration space."""
+        self._connection = Connection(
+            endpoint, self.offer, self.config, self._loop, self._data.counters, self._data.serve
+        )
         self._connection.faults.extend(faults)
         try:
             self._connection.open()
@@ -262,6 +268,11 @@ class Backend:
             taken = self._connection.findings[:]
             self._connection.findings.clear()
             return taken
+
+    @property
+    def unanswered(self) -> str:
+        """The first message that may have left the VMM waiting for an answer, as a clause; empty if none did."""
+        return self._connection.unanswered
 
     @property
     def failure(self) -> str:

@@ -13,7 +13,8 @@ from harness.host.vhost_user.faults import CloseOn, Delay, Fault, NeverAnswer, R
 from harness.host.vhost_user.features import ProtocolFeature, has
 from harness.host.vhost_user.log import Entry, Event, MessageLog
 from harness.host.vhost_user.loop import Loop
-from harness.host.vhost_user.messages import decode, kind_of, replies
+from harness.host.vhost_user.messages import Kind, decode, kind_of, replies
+from harness.host.vhost_user.net_config import NetConfig
 from harness.host.vhost_user.offer import Offer
 from harness.host.vhost_user.payloads import Malformed, Payload
 from harness.host.vhost_user.peer import Peer
@@ -49,6 +50,7 @@ class Connection:
         self,
         endpoint: Endpoint,
         offer: Offer,
+        config: NetConfig,
         loop: Loop,
         counters: Sequence[Counters],
         kicked: Callable[[Device, Ring], None],
@@ -56,10 +58,12 @@ class Connection:
         self._peer = Peer(endpoint, loop)
         self.log = MessageLog(loop.changed)
         self.findings: list[Finding] = []
+        self.unanswered = ""
+        """The first message that may have left the VMM waiting: all that it does then follows from that."""
         self.faults: list[Fault] = []
         self.count = 0
         """Connections so far; the present one's number."""
-        self._new_device = partial(Device, offer, counters, loop, kicked, self.report)
+        self._new_device = partial(Device, offer, config, counters, loop, kicked, self.report)
         self.device = self._new_device()
         self._loop = loop
         self._held: Message | None = None
@@ -214,9 +218,15 @@ class Connection:
         message.close()
         self.report(f"the VMM sent {problem}")
         if replies(message.kind):
+            self._leave_unanswered(problem)
             self.lose(f"closed by the back end, which has no answer to {entry.name}")
-        else:
-            self._acknowledge(message, entry, 1)
+            return
+        if not isinstance(kind_of(message.kind), Kind) and not message.need_reply:
+            self._leave_unanswered(problem)  # it may be a question
+        self._acknowledge(message, entry, 1)
+
+    def _leave_unanswered(self, sent: str) -> None:
+        self.unanswered = self.unanswered or f"the VMM sent {sent}, and got no answer from the back end"
 
     def _acknowledge(self, message: Message, entry: Entry, answer: int) -> None:
         if not message.need_reply:
@@ -226,6 +236,7 @@ class Connection:
             self._send(acknowledgement(message.kind, answer), entry)
         else:
             self.report(f"the VMM asked for a reply to {entry.name} without having negotiated REPLY_ACK")
+            self._leave_unanswered(f"{entry.name} with need_reply, without having negotiated REPLY_ACK")
 
     def _send(self, answer: Message, entry: Entry) -> None:
         if self.connected:

@@ -10,9 +10,11 @@ from harness.host.vhost_user.features import ProtocolFeature, VirtioFeature, has
 from harness.host.vhost_user.loop import Loop
 from harness.host.vhost_user.memory import MAX_SLOTS, MemoryMap, OutsideMemory
 from harness.host.vhost_user.messages import LAYOUTS, Kind
+from harness.host.vhost_user.net_config import NetConfig
 from harness.host.vhost_user.offer import SERVED, Offer
 from harness.host.vhost_user.payloads import (
     U64,
+    ConfigAccess,
     LogArea,
     Malformed,
     MemoryTable,
@@ -37,12 +39,14 @@ class Device:
     def __init__(
         self,
         offer: Offer,
+        config: NetConfig,
         counters: Sequence[Counters],
         loop: Loop,
         kicked: Callable[[Device, Ring], None],
         report: Callable[[str], None],
     ) -> None:
         self.offer = offer
+        self._config = config
         self.memory = MemoryMap()
         self.rings = Vrings(
             counters, loop, lambda ring: kicked(self, ring), report, resume_at_used=offer.resume_at_used
@@ -76,6 +80,8 @@ class Device:
             Kind.SET_VRING_ENABLE: self.rings.set_enable,
             Kind.SEND_RARP: _nothing,
             Kind.NET_SET_MTU: _nothing,
+            Kind.GET_CONFIG: self._get_config,
+            Kind.SET_CONFIG: self._set_config,
             Kind.RESET_DEVICE: self._reset_device,
             Kind.GET_MAX_MEM_SLOTS: lambda m, p: U64(MAX_SLOTS),
             Kind.ADD_MEM_REG: self._add_mem_reg,
@@ -182,6 +188,17 @@ class Device:
             self.memory.remove(payload.region)
         finally:
             self.rings.place(self.memory)
+
+    def _get_config(self, message: Message, payload: ConfigAccess) -> ConfigAccess:
+        found = self._config.read(payload.offset, len(payload.data))
+        if found is None:
+            self.report(f"the VMM sent GET_CONFIG for {payload}, outside the configuration space")
+        return ConfigAccess(payload.offset, payload.flags, found or b"")
+
+    def _set_config(self, message: Message, payload: ConfigAccess) -> None:
+        """A driver may write no field of a network device (virtio 1.2, 5.1.4): it is recorded, and changes nothing."""
+        if self._config.read(payload.offset, len(payload.data)) is None:
+            raise Malformed(f"SET_CONFIG for {payload}, outside the configuration space")
 
     def _set_log_base(self, message: Message, payload: LogArea) -> LogArea:
         if len(message.fds) != 1:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from harness.host.vhost_user.features import ProtocolFeature
 from harness.host.vhost_user.payloads import (
     U64,
+    ConfigAccess,
     Empty,
     LogArea,
     Malformed,
@@ -111,8 +112,8 @@ LAYOUTS: Mapping[Kind, Layout] = MappingProxyType(
         Kind.SET_BACKEND_REQ_FD: Layout(Empty, needs=_P.BACKEND_REQ),
         Kind.IOTLB_MSG: Layout(Opaque, replies=True),
         Kind.SET_VRING_ENDIAN: Layout(VringState, needs=_P.CROSS_ENDIAN),
-        Kind.GET_CONFIG: Layout(Opaque, replies=True, needs=_P.CONFIG),
-        Kind.SET_CONFIG: Layout(Opaque, needs=_P.CONFIG),
+        Kind.GET_CONFIG: Layout(ConfigAccess, replies=True, needs=_P.CONFIG),
+        Kind.SET_CONFIG: Layout(ConfigAccess, needs=_P.CONFIG),
         Kind.CREATE_CRYPTO_SESSION: Layout(Opaque, replies=True, needs=_P.CRYPTO_SESSION),
         Kind.CLOSE_CRYPTO_SESSION: Layout(Opaque, needs=_P.CRYPTO_SESSION),
         Kind.POSTCOPY_ADVISE: Layout(Empty, replies=True, needs=_P.PAGEFAULT),

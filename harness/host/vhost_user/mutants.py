@@ -20,7 +20,7 @@ from harness.host.vhost_user.rules import (
     Deny,
     Drop,
     DropLast,
-    DropLater,
+    DropLaterMemory,
     Flip,
     Late,
     OnePairTooMany,
@@ -98,9 +98,9 @@ MUTANTS = (
     ),
     Mutant(
         "vhost-forgets-memory",
-        "the table of guest memory reaches the back end once: memory that is plugged in later is unknown there",
+        "memory that is plugged in once a vring was started is unknown to the back end",
         "memory that the VMM plugs in and tells nobody of",
-        lambda pairs: [DropLater(Kind.SET_MEM_TABLE)],
+        lambda pairs: [DropLaterMemory()],
     ),
     Mutant(
         "vhost-takes-all-for-granted",

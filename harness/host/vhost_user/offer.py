@@ -15,15 +15,25 @@ DEFAULT_FEATURES = mask(
     (
         VirtioFeature.PROTOCOL_FEATURES,
         VirtioFeature.VERSION_1,
+        VirtioFeature.NET_MAC,
         VirtioFeature.NET_MRG_RXBUF,
         VirtioFeature.NET_CTRL_VQ,
         VirtioFeature.NET_MQ,
         VirtioFeature.RING_INDIRECT_DESC,
     )
 )
-"""CTRL_VQ and MQ are offered because cloud-hypervisor shows the guest only what the back end offers too."""
+"""CTRL_VQ and MQ are offered because some VMMs show the guest only what the back end offers too, MAC because some
+leave the configuration space to it."""
 
-DEFAULT_PROTOCOL = mask((ProtocolFeature.MQ, ProtocolFeature.REPLY_ACK))
+DEFAULT_PROTOCOL = mask(
+    (
+        ProtocolFeature.MQ,
+        ProtocolFeature.REPLY_ACK,
+        ProtocolFeature.CONFIG,
+        ProtocolFeature.CONFIGURE_MEM_SLOTS,
+    )
+)
+"""What a VMM may insist on: alioth starts with none of these missing."""
 
 MIGRATABLE = (VirtioFeature.VHOST_LOG_ALL, ProtocolFeature.LOG_SHMFD)
 """What a VMM needs to migrate the guest, or to save it as QEMU does."""
@@ -32,7 +42,6 @@ SERVED = DEFAULT_FEATURES | mask(
     (
         VirtioFeature.NET_CSUM,
         VirtioFeature.NET_MTU,
-        VirtioFeature.NET_MAC,
         VirtioFeature.NET_STATUS,
         VirtioFeature.NET_GUEST_ANNOUNCE,
         VirtioFeature.NET_GUEST_CSUM,
@@ -47,7 +56,6 @@ PROTOCOL_SERVED = DEFAULT_PROTOCOL | mask(
         ProtocolFeature.RARP,
         ProtocolFeature.NET_MTU,
         ProtocolFeature.RESET_DEVICE,
-        ProtocolFeature.CONFIGURE_MEM_SLOTS,
         ProtocolFeature.STATUS,
         ProtocolFeature.DEVICE_STATE,
     )

@@ -196,6 +196,42 @@ class SingleRegion(Payload):
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigAccess(Payload):
+    """u32 offset, u32 size, u32 flags, then `size` bytes of configuration space.
+
+    Flags of SET_CONFIG: 0 what a driver wrote, 1 what a migration brings. A reply without bytes says that there is
+    no such part of the space.
+    """
+
+    HEAD: ClassVar[struct.Struct] = struct.Struct("=III")
+
+    offset: int
+    flags: int
+    data: bytes
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        """Read it from the wire. Raises Malformed."""
+        head = cls.HEAD.size
+        offset, size, flags = cls.HEAD.unpack_from(body) if len(body) >= head else (0, 0, 0)
+        if len(body) != head + size:
+            raise Malformed(f"a body of {len(body)} bytes for {size} bytes of configuration space")
+        return cls(offset, flags, body[head:])
+
+    def encode(self) -> bytes:
+        """Its bytes on the wire."""
+        return self.HEAD.pack(self.offset, len(self.data), self.flags) + self.data
+
+    @property
+    def value(self) -> int:
+        """Where it begins."""
+        return self.offset
+
+    def __str__(self) -> str:
+        return f"{len(self.data)} bytes at {self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
 class LogArea(Numbers):
     """u64 size in bytes, u64 offset in the log's file."""
 

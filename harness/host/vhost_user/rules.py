@@ -59,24 +59,27 @@ class Drop(Match, Rule):
         return f"drop {super().__str__()}"
 
 
-@dataclass(eq=False)
-class DropLater(Drop):
-    """Drops what matches on a connection, but for the first: what comes later is taken for a repetition."""
+class DropLaterMemory(Rule):
+    """Drops what is said of guest memory once a vring was started, and lets the VMM believe that it was heard."""
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self._heard = False
+    def __init__(self) -> None:
+        self.struck = 0
+        self._started = False
 
     def apply(self, entry: Entry, message: Message) -> Verdict | None:
         """See Rule."""
-        if not self.strikes(entry):
+        self._started |= entry.kind is Kind.SET_VRING_KICK
+        if not self._started or entry.kind not in (Kind.SET_MEM_TABLE, Kind.ADD_MEM_REG):
             return None
-        first, self._heard = not self._heard, True
-        return None if first else Verdict(None)
+        self.struck += 1
+        return Verdict(None)
 
     def restart(self) -> None:
         """See Rule."""
-        self._heard = False
+        self._started = False
+
+    def __str__(self) -> str:
+        return "drop later memory"
 
 
 @dataclass(eq=False)

@@ -5,6 +5,7 @@ import pytest
 from harness.host.vhost_user.messages import LAYOUTS, Kind, decode
 from harness.host.vhost_user.payloads import (
     U64,
+    ConfigAccess,
     LogArea,
     Malformed,
     MemoryTable,
@@ -32,6 +33,8 @@ WIRE: list[tuple[Kind, Payload, str]] = [
     ),
     (Kind.SET_MEM_TABLE, MemoryTable((REGION, REGION)), "0200000000000000" + 2 * REGION_BYTES),
     (Kind.ADD_MEM_REG, SingleRegion(REGION), "0000000000000000" + REGION_BYTES),
+    (Kind.GET_CONFIG, ConfigAccess(8, 0, b"\4\0"), "0800000002000000000000000400"),
+    (Kind.SET_CONFIG, ConfigAccess(0, 1, b"\2"), "00000000010000000100000002"),
     (Kind.SET_LOG_BASE, LogArea(16, 8), "10000000000000000800000000000000"),
     (Kind.SET_DEVICE_STATE_FD, StateTransfer(1, 0), "0100000000000000"),
 ]

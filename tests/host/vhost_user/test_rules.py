@@ -13,6 +13,7 @@ from harness.host.vhost_user.backend import Backend
 from harness.host.vhost_user.endpoints import Connect, Listen
 from harness.host.vhost_user.log import EnableChange, Sender
 from harness.host.vhost_user.messages import Kind
+from harness.host.vhost_user.payloads import MemoryTable, SingleRegion
 from harness.host.vhost_user.proxy import Proxy
 from harness.host.vhost_user.rules import (
     Add,
@@ -20,7 +21,7 @@ from harness.host.vhost_user.rules import (
     Deny,
     Drop,
     DropLast,
-    DropLater,
+    DropLaterMemory,
     Flip,
     Late,
     OnePairTooMany,
@@ -28,6 +29,7 @@ from harness.host.vhost_user.rules import (
     Swap,
 )
 
+from .driver import Memory
 from .frontend import FrontEnd
 
 ENABLE = Kind.SET_VRING_ENABLE
@@ -71,11 +73,15 @@ def test_drop_the_nth(mutate: Mutate) -> None:
     assert backend.enabled_rings() == rings(0, 1, 3, 4, 5, 6, 7)
 
 
-def test_drop_all_but_the_first(mutate: Mutate) -> None:
-    backend, front, _ = mutate(DropLater(ENABLE, ring=2))
-    front.enable(2)
-    front.enable(2, False)
-    assert backend.enabled_rings() == rings(2)
+def test_drop_later_memory(mutate: Mutate) -> None:
+    rule = DropLaterMemory()
+    backend, front, _ = mutate(rule)
+    extra = Memory(0x10_0000, guest=0x8000_0000, user=0x7E00_0000_0000)
+    table = MemoryTable((front.memory.description, extra.description))
+    assert front.tell(Kind.SET_MEM_TABLE, table, [front.memory.fd, extra.fd]) == 0
+    assert front.tell(Kind.ADD_MEM_REG, SingleRegion(extra.description), [extra.fd]) == 0
+    extra.close()
+    assert (backend.memory_regions, rule.struck) == ((front.memory.description,), 2)
 
 
 def test_drop_without_replies(mutate: Mutate) -> None:
