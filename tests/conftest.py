@@ -53,7 +53,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def image(cache: Path) -> Path:
     """The probe guest."""
     try:
-        return build_image(cache)
+        return build_image(root=cache)
     except Unavailable as error:
         pytest.skip(str(error))
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from harness.bench import Figures
 from harness.guest.probe.image import build_image
-from harness.guest.probe.monitor import Monitor
+from harness.guest.probe.monitor import connect
 from harness.host import namespace
 from harness.host.flows import flows
 from harness.scratch import Scratch
@@ -25,13 +25,12 @@ Measurement = Callable[[Testbed], float]
 
 def first_answer(bed: Testbed) -> float:
     """Milliseconds from executing the VMM to the probe guest's first answer, a NIC of four pairs included."""
-    image = build_image()
+    image = build_image(bed.vmm.kernel_format)
     tap = bed.tap(4)
     config = bed.nic_config(NicPlan(), 0, tap)
     begin = time.perf_counter()
     vm = bed.launch(VmConfig(image, (config,), memory_mib=PROBE_MEMORY_MIB))
-    memory = vm.guest_memory()
-    Monitor(vm.serial, memory, memory.size)
+    _, memory = connect(vm)
     took = time.perf_counter() - begin
     memory.close()
     return 1e3 * took

@@ -99,7 +99,7 @@ def _of_vm(vm: Vm, memory: bool) -> dict[str, Content]:
 def _memory(vm: Vm) -> bytes:
     mapped = vm.guest_memory()
     try:
-        return bytes(mapped.bytes)
+        return mapped.read(0, mapped.size)
     finally:
         mapped.close()
 

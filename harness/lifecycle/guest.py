@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.guest.probe.bus import Bus
-from harness.guest.probe.monitor import Monitor
+from harness.guest.probe.monitor import Monitor, connect
 from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import Testbed
 from harness.vmm.base import Vm
@@ -11,14 +11,9 @@ from harness.vmm.memory import GuestMemory
 
 
 def monitor_of(bed: Testbed, vm: Vm) -> Monitor:
-    """A fresh connection to the probe guest of a VM that was reset, restored or migrated.
-
-    Memory is mapped after the guest has answered: until then the VMM may still hold what it is about to drop.
-    """
-    monitor = Monitor(vm.serial, None, vm.config.memory_mib << 20)
-    memory = vm.guest_memory()
+    """A fresh connection to the probe guest of a VM that was reset, restored or migrated."""
+    monitor, memory = connect(vm)
     bed.on_close(memory.close)
-    monitor.memory = memory
     return monitor
 
 

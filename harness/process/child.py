@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -77,7 +77,8 @@ class Spawn(Protocol):
 class VmmProcess:
     """One process, started at once. `log` collects what it prints; `spawn` starts it, if somebody is to watch it.
 
-    `folder` is the working folder (None: that of the test process).
+    `folder` is the working folder (None: that of the test process). `terminal`: a descriptor that is its standard input
+    and output, where a VMM has a guest's serial port there; what it says then on standard error goes to `log`.
 
     The kernel kills it when the thread that started it ends (PR_SET_PDEATHSIG), however that comes about.
     Raises Unavailable without setpriv, or if `log` cannot be written. A program that cannot be executed ends at
@@ -90,6 +91,8 @@ class VmmProcess:
         log: Path,
         *,
         folder: Path | None = None,
+        terminal: int | None = None,
+        environment: Mapping[str, str] | None = None,
         pass_fds: Sequence[int] = (),
         spawn: Spawn | None = None,
     ) -> None:
@@ -112,12 +115,12 @@ class VmmProcess:
                 shlex.join(argv) + "\n"
             )  # for whoever looks into a failed start
             options: dict[str, Any] = {
-                "stdin": subprocess.DEVNULL,
-                "stdout": output,
-                "stderr": subprocess.STDOUT,
+                "stdin": subprocess.DEVNULL if terminal is None else terminal,
+                "stdout": output if terminal is None else terminal,
+                "stderr": output,
                 "cwd": folder,
                 "pass_fds": tuple(pass_fds),
-                "env": _environment(),
+                "env": _environment() | dict(environment or {}),
             }
             if spawn is None:
                 self._popen = subprocess.Popen(tied, **options)

@@ -20,7 +20,7 @@ from harness.deadline import Deadline
 from harness.errors import DeadlineExceeded, HarnessError, unforeseen
 from harness.guest.linux.image import stock_kernel
 from harness.guest.probe.image import build_image
-from harness.guest.probe.monitor import Monitor
+from harness.guest.probe.monitor import connect
 from harness.host import kvm
 from harness.host.syscalls import ViolationWatch
 from harness.record.store import write_atomically
@@ -123,7 +123,7 @@ def _key(vmm: Vmm) -> str:
     boot = Path("/proc/sys/kernel/random/boot_id").read_text()
     with vmm.path.open("rb") as binary:
         content = hashlib.file_digest(binary, "sha256").hexdigest()
-    recipe = build_image().name
+    recipe = build_image(vmm.kernel_format).name
     return hashlib.sha256(
         "\0".join([EDITION, boot, platform.release(), content, recipe]).encode()
     ).hexdigest()[:24]
@@ -150,14 +150,15 @@ def shorten(text: str, limit: int = 160) -> str:
     return text if len(text) <= limit else f"{text[: limit // 2 - 3]} ... {text[-limit // 2 + 3 :]}"
 
 
-def _try(attempt: Callable[[], None]) -> Answer:
+def _try(attempt: Callable[[], str | None]) -> Answer:
+    """The answer to an attempt, which may say what there is to know of it."""
     begin = time.monotonic()
     try:
-        attempt()
+        remark = attempt()
     except Exception as error:  # whatever it is, it is a reason for skips, and not the end of the run
         late, foreseen = isinstance(error, DeadlineExceeded), isinstance(error, HarnessError)
         return Answer(False, shorten(_in_words(error)), late=late, lasting=foreseen)
-    return Answer(True, f"{time.monotonic() - begin:.2f} s")
+    return Answer(True, f"{time.monotonic() - begin:.2f} s{f'; {remark}' if remark else ''}")
 
 
 def _in_words(error: Exception) -> str:
@@ -180,7 +181,7 @@ def _carries_the_probe(vmm: Vmm, scratch: Callable[[], Path]) -> Answer:
 
 def _forbidden_call(vmm: Vmm, folder: Path) -> str:
     """Which thread made which system call, if the VMM's own filter ends it once its serial port is used; or nothing."""
-    config = VmConfig(build_image(), memory_mib=MEMORY_MIB)
+    config = _bare(vmm)
     with suppress(HarnessError), ViolationWatch() as watch, vmm.launch(config, Launch(folder)) as vm:
         watch.attach(vm.pid)
         with suppress(HarnessError):
@@ -189,18 +190,22 @@ def _forbidden_call(vmm: Vmm, folder: Path) -> str:
     return ""
 
 
-def _greeted(vm: Vm) -> None:
-    memory = vm.guest_memory()
-    try:
-        Monitor(vm.serial, memory, memory.size)
-    finally:
-        memory.close()
+def _bare(vmm: Vmm) -> VmConfig:
+    """The probe guest alone."""
+    return VmConfig(build_image(vmm.kernel_format), memory_mib=vmm.memory_mib(MEMORY_MIB))
 
 
-def _answers(vmm: Vmm, folder: Path) -> None:
+def _greeted(vm: Vm) -> str:
+    """What reaching the guest's memory costs, if it is more than usual."""
+    _, memory = connect(vm)
+    memory.close()
+    return memory.cost
+
+
+def _answers(vmm: Vmm, folder: Path) -> str:
     """The probe guest boots and answers."""
-    with vmm.launch(VmConfig(build_image(), memory_mib=vmm.memory_mib(MEMORY_MIB)), Launch(folder)) as vm:
-        _greeted(vm)
+    with vmm.launch(_bare(vmm), Launch(folder)) as vm:
+        return _greeted(vm)
 
 
 def _boots_linux(vmm: Vmm, folder: Path, kernel: Path) -> None:
@@ -222,7 +227,7 @@ def _saves(vmm: Vmm, folder: Path) -> None:
     """A paused VM's state can be written."""
     target = folder / "snapshot"
     target.mkdir()
-    with vmm.launch(VmConfig(build_image(), memory_mib=vmm.memory_mib(MEMORY_MIB)), Launch(folder)) as vm:
+    with vmm.launch(_bare(vmm), Launch(folder)) as vm:
         _greeted(vm)
         vm.pause()
         vm.snapshot(target)

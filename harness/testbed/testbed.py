@@ -14,7 +14,7 @@ from harness.errors import DeadlineExceeded, VmmDied, VmmError
 from harness.guest.probe.driver import ProbeDriver
 from harness.guest.probe.features import MULTIQUEUE, Feature
 from harness.guest.probe.image import build_image
-from harness.guest.probe.monitor import Monitor
+from harness.guest.probe.monitor import connect
 from harness.guest.probe.net import VirtioNet
 from harness.host.backend import NetworkBackend, Place
 from harness.host.tap import Tap
@@ -108,8 +108,8 @@ class Testbed:
 
     @cached_property
     def image(self) -> Path:
-        """The probe guest's image."""
-        return build_image()
+        """The probe guest's image, as its VMM takes it."""
+        return build_image(self.vmm.kernel_format)
 
     def backend(self, name: str, pairs: int) -> NetworkBackend:
         """A fresh network backend of that name for a NIC of `pairs` pairs."""
@@ -216,9 +216,8 @@ class Testbed:
         )
         for plugged in backends:
             self._adopt(plugged, vm)
-        memory = vm.guest_memory()
+        monitor, memory = connect(vm)
         self._undo.callback(memory.close)
-        monitor = Monitor(vm.serial, memory, memory.size)
         self.journal.add("guest", "the probe guest answered")
         nics = []
         for i, plan in enumerate(plans):

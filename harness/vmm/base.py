@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from harness.errors import HarnessError, Lacks, VmmError
 from harness.process.log_clock import Stamped
 from harness.vmm.abilities import Ability
-from harness.vmm.memory import GuestMemory, map_shared_memory
+from harness.vmm.kernel_format import KernelFormat
+from harness.vmm.memory import GuestMemory, find_guest_memory
 from harness.vmm.serial import SerialPort
 from harness.vmm.state_damage import Spoil
 
@@ -81,7 +82,6 @@ class Launch:
 
     workdir: Path
     spawn: Spawn | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -193,8 +193,8 @@ class Vm:
         self.vmm.lacks(Ability.MIGRATION)
 
     def guest_memory(self) -> GuestMemory:
-        """The guest's RAM, mapped into this process. Valid until the machine is reset (see `await_reset`)."""
-        return map_shared_memory(self.pid, self.config.memory_mib << 20, self.check_alive)
+        """The guest's RAM, within reach of this process. Valid until the machine is reset (see `await_reset`)."""
+        return find_guest_memory(self.pid, self.config.memory_mib << 20, self.check_alive)
 
     def stop(self) -> None:
         """End the VMM by whatever means it takes, and remove its sockets. Never raises for a dead VMM."""
@@ -262,6 +262,9 @@ class Vmm(ABC):
 
     needs_kvm: ClassVar[bool] = True
     """Whether it runs guests on KVM; else it emulates their CPUs."""
+
+    kernel_format: ClassVar[KernelFormat] = KernelFormat.PVH
+    """The form in which it is given the probe guest."""
 
     smallest_memory_mib: ClassVar[int] = 1
     """The least guest memory that it takes."""

@@ -115,7 +115,7 @@ class CloudHypervisorVm(Vm):
             return connect(self._files.serial)
         try:
             answer = self._request("GET", "vm.info", None, (), Deadline(GLANCE))
-            return PtyLine(Path(parse_json(answer.content)["config"]["serial"]["file"]))
+            return PtyLine.at(Path(parse_json(answer.content)["config"]["serial"]["file"]))
         except (NoAnswer, OSError, Unreadable, KeyError, TypeError):
             return None
 

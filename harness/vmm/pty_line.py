@@ -9,11 +9,24 @@ from pathlib import Path
 
 
 class PtyLine:
-    """The end that a VMM names for its user. Raises OSError if it cannot be opened."""
+    """One end of it, by its descriptor, which is closed with it."""
 
-    def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
-        tty.setraw(self._fd)
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    @classmethod
+    def at(cls, path: Path) -> PtyLine:
+        """The end that a VMM names for its user. Raises OSError if it cannot be opened."""
+        fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        tty.setraw(fd)
+        return cls(fd)
+
+    @classmethod
+    def pair(cls) -> tuple[PtyLine, int]:
+        """Our end, and a descriptor of the other, to be a VMM's standard input and output, and closed here."""
+        ours, theirs = os.openpty()
+        tty.setraw(theirs)
+        return cls(ours), theirs
 
     def setblocking(self, flag: bool) -> None:
         """As a socket's."""

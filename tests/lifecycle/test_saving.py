@@ -10,7 +10,7 @@ import pytest
 from harness.errors import HarnessError, Unavailable
 from harness.lifecycle import require_room, save, snapshot_folders
 from harness.lifecycle.guest import unmap
-from harness.vmm.memory import GuestMemory
+from harness.vmm.memory import MappedMemory
 
 
 def test_a_third_snapshot_is_refused(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_room_is_checked(tmp_path: Path) -> None:
 def test_memory_of_a_guest_that_is_no_more_is_unmapped() -> None:
     fd = os.memfd_create("guest")
     os.ftruncate(fd, 4096)
-    bus: Any = SimpleNamespace(memory=GuestMemory(fd, 4096))
+    bus: Any = SimpleNamespace(memory=MappedMemory(fd, 4096))
     os.close(fd)
     bus.memory.write(0, b"there")
     unmap(bus)

@@ -10,7 +10,7 @@ from typing import Protocol
 from harness.errors import GuestError
 from harness.guest.probe.bus import Code, Memory, Operation
 from harness.guest.probe.pci import CONFIG_ADDRESS, CONFIG_DATA
-from harness.vmm.memory import GuestMemory
+from harness.vmm.memory import MappedMemory
 
 FOUR_GIB = 1 << 32
 MEMORY = 32 << 20
@@ -61,7 +61,7 @@ class Machine:
         self.functions = functions
         fd = os.memfd_create("simulated guest")
         os.truncate(fd, MEMORY)
-        self._ram = GuestMemory(fd, MEMORY)
+        self._ram = MappedMemory(fd, MEMORY)
         os.close(fd)
         self.memory: Memory = self._ram
         self.free_memory = 1 << 20

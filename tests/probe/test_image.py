@@ -17,6 +17,7 @@ from harness.guest.probe.bus import map_registers, port_in, read
 from harness.guest.probe.image import build_image
 from harness.guest.probe.monitor import Monitor
 from harness.vmm.base import Launch, Vm, VmConfig, Vmm
+from harness.vmm.kernel_format import KernelFormat
 
 MEMORY_MIB = 64
 UNMAPPED = 1 << 39
@@ -50,16 +51,27 @@ def cpu_seconds(pid: int) -> float:
 def test_image_is_built_once_per_recipe(image: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert image.read_bytes().startswith(b"\x7fELF")
     stamp = image.stat().st_mtime_ns
-    assert build_image(cache) == image
+    assert build_image(root=cache) == image
     assert image.stat().st_mtime_ns == stamp
     monkeypatch.setattr(image_module, "CFLAGS", [*image_module.CFLAGS, "-O1"])
-    assert build_image(cache) != image
+    assert build_image(root=cache) != image
+
+
+def test_bzimage_has_what_loaders_look_for(cache: Path) -> None:
+    """Source: Linux, Documentation/arch/x86/boot.rst."""
+    content = build_image(KernelFormat.BZIMAGE, cache).read_bytes()
+    setup = (content[0x1F1] + 1) * 512
+    assert content[0x1FE:0x200] == b"\x55\xaa"
+    assert content[0x202:0x206] == b"HdrS"
+    assert len(content) == setup + 16 * int.from_bytes(content[0x1F4:0x1F8], "little")
+    assert content[0x236] & 1, "XLF_KERNEL_64"
+    assert int.from_bytes(content[0x260:0x264], "little") > len(content) - setup, "init_size holds .bss"
 
 
 def test_missing_compiler_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Unavailable, match=r"^the probe guest needs a C compiler: apt-get install gcc"):
-        build_image(tmp_path)
+        build_image(root=tmp_path)
 
 
 def test_recipe_that_does_not_build_gives_the_compilers_words(
@@ -67,7 +79,7 @@ def test_recipe_that_does_not_build_gives_the_compilers_words(
 ) -> None:
     monkeypatch.setattr(image_module, "CFLAGS", ["-include", "there-is-no-such.h"])
     with pytest.raises(Unavailable, match=r"could not build the probe guest: .*there-is-no-such\.h"):
-        build_image(tmp_path)
+        build_image(root=tmp_path)
     assert [path for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
 
 
@@ -78,7 +90,7 @@ def test_compiler_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setattr(compiler_module, "PATIENCE", 0.1)
     with pytest.raises(Unavailable, match="did not build the probe guest within"):
-        build_image(tmp_path / "cache")
+        build_image(root=tmp_path / "cache")
 
 
 # Running
@@ -86,6 +98,15 @@ def test_compiler_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_guest_answers(monitor: Monitor) -> None:
     assert monitor.run([port_in(1, LINE_STATUS)])[0] & 0x60 == 0x60
+
+
+def test_guest_answers_as_a_bzimage(qemu: Vmm, cache: Path, tmp_path: Path) -> None:
+    """QEMU's firmware enters it in 16-bit mode."""
+    config = VmConfig(build_image(KernelFormat.BZIMAGE, cache), cpus=1, memory_mib=MEMORY_MIB)
+    with qemu.launch(config, Launch(tmp_path)) as vm:
+        memory = vm.guest_memory()
+        assert len(Monitor(vm.serial, memory, memory.size).run([port_in(1, LINE_STATUS)])) == 1
+        memory.close()
 
 
 @pytest.mark.parametrize(("address", "vector"), [(UNMAPPED, "0e"), (1 << 62, "0d")])

@@ -44,7 +44,7 @@ def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Host:
     monkeypatch.setattr(capability, "_boots_linux", host.attempt("linux"))
     monkeypatch.setattr(capability, "_saves", host.attempt("snapshot"))
     monkeypatch.setattr(kvm, "lacking", lambda: host.kvm)
-    monkeypatch.setattr(capability, "build_image", lambda: tmp_path / "probe-0123")
+    monkeypatch.setattr(capability, "build_image", lambda _: tmp_path / "probe-0123")
     monkeypatch.setattr(capability, "stock_kernel", lambda: host.attempt("kernel")() or tmp_path)
     return host
 
@@ -123,7 +123,7 @@ def test_changes_are_tried_anew(
         case "another build":
             binary.write_text(change)
         case "another image":
-            monkeypatch.setattr(capability, "build_image", lambda: Path("probe-4567"))
+            monkeypatch.setattr(capability, "build_image", lambda _: Path("probe-4567"))
         case "another kernel":
             monkeypatch.setattr(platform, "release", lambda: change)
     ask()

@@ -18,7 +18,7 @@ from harness.vmm.serial import SerialPort
 def ends() -> Iterator[tuple[int, SerialPort]]:
     """The VMM's end, and the port that is connected to it."""
     vmms, users = os.openpty()
-    port = SerialPort(PtyLine(Path(os.ttyname(users))), lambda _: None)
+    port = SerialPort(PtyLine.at(Path(os.ttyname(users))), lambda _: None)
     os.close(users)
     yield vmms, port
     port.close()

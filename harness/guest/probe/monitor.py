@@ -16,6 +16,8 @@ from string import ascii_lowercase
 from harness.deadline import Deadline
 from harness.errors import GuestError
 from harness.guest.probe.bus import Code, Memory, Operation, read, write
+from harness.vmm.base import Vm
+from harness.vmm.memory import GuestMemory
 from harness.vmm.serial import SerialPort
 
 BOOT_PATIENCE = 15.0
@@ -128,6 +130,18 @@ class Monitor:
     def fill_memory(self, address: int, length: int, value: int) -> None:
         """Set bytes of guest memory to one value."""
         self._answer(b"F%x %x %x\n" % (address, length, value), f"filling {length} bytes at {address:#x}")
+
+
+def connect(vm: Vm) -> tuple[Monitor, GuestMemory]:
+    """A connection to the probe guest of a VM that was started, reset, restored or migrated, and the guest's memory.
+
+    Memory is looked for after the guest has answered: until then the VMM may not have made it yet, or may still hold
+    what it is about to drop.
+    """
+    monitor = Monitor(vm.serial, None, vm.config.memory_mib << 20)
+    memory = vm.guest_memory()
+    monitor.memory = memory
+    return monitor, memory
 
 
 class LineMemory:
