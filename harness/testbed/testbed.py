@@ -14,8 +14,9 @@ from harness.errors import DeadlineExceeded, VmmDied, VmmError
 from harness.guest.probe.driver import ProbeDriver
 from harness.guest.probe.features import MULTIQUEUE, Feature
 from harness.guest.probe.image import build_image
+from harness.guest.probe.iommu import IOVA_OFFSET, VirtioIommu
 from harness.guest.probe.monitor import connect
-from harness.guest.probe.net import VirtioNet
+from harness.guest.probe.net import VirtioNet, arena_of
 from harness.host.backend import NetworkBackend, Place
 from harness.host.tap import Tap
 from harness.host.vhost_user.offer import Offer
@@ -41,6 +42,13 @@ class NicPlan:
     features: Feature = MULTIQUEUE
     queues: frozenset[int] | None = None
     queue_size: int = 256
+    iommu: bool = False
+    """Behind the machine's virtual IOMMU: the device reaches the driver's memory at other addresses alone."""
+
+    @property
+    def packed(self) -> bool:
+        """Whether the device has to offer packed virtqueues."""
+        return Feature.RING_PACKED in self.features
 
 
 class LinuxGuests(Protocol):
@@ -141,7 +149,9 @@ class Testbed:
         mac = f"02:00:00:00:01:{number:02x}"
         if isinstance(backend, VhostUser):
             backend.set_mac(mac)
-        return NicConfig(f"net{number}", mac, plan.pairs, backend.attachment, plan.queue_size)
+        return NicConfig(
+            f"net{number}", mac, plan.pairs, backend.attachment, plan.queue_size, plan.iommu, plan.packed
+        )
 
     def on_close(self, undo: Callable[[], object]) -> None:
         """Have something undone when the testbed closes, before what was there earlier."""
@@ -220,14 +230,27 @@ class Testbed:
         self._undo.callback(memory.close)
         self.journal.add("guest", "the probe guest answered")
         nics = []
+        # one share of the guest's memory is kept for a NIC that is plugged in later, or for the IOMMU's driver
+        shares = len(plans) + 1
+        iommu = None
+        if any(plan.iommu for plan in plans):
+            iommu = VirtioIommu(monitor, arena_of(monitor, len(plans), shares))
         for i, plan in enumerate(plans):
-            # one share of the guest's memory is kept for a NIC that is plugged in later
             net = VirtioNet(
-                monitor, configs[i].mac, share=i, shares=len(plans) + 1, device=self.surroundings.device
+                monitor,
+                configs[i].mac,
+                share=i,
+                shares=shares,
+                iova_offset=IOVA_OFFSET if plan.iommu else 0,
+                device=self.surroundings.device,
             )
+            if iommu and plan.iommu:
+                iommu.attach(net.device.function)
             net.narrate = self._narrate
             driver = ProbeDriver(net, plan.features, queues=plan.queues)
             nics.append(Nic(vm, configs[i], driver, backends[i], self.journal))
+        if iommu:
+            iommu.map(0, memory.size)
         self.probe_driven += nics
         return nics
 

@@ -44,6 +44,8 @@ class Ability(Enum):
     HOT_PLUG = "hot plug"
     MEMORY_HOT_PLUG = "hot plug of memory"
     SEVERAL_NICS = "second NIC"
+    IOMMU = "virtual IOMMU"
+    PACKED_RINGS = "packed virtqueues"
     DESCRIPTORS = "taps that are handed over as descriptors"
     MAKES_TAPS = "taps that it makes itself"
     VHOST_USER = "vhost-user"

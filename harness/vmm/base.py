@@ -55,6 +55,10 @@ class NicConfig:
     pairs: int
     attachment: Attachment
     queue_size: int = 256
+    iommu: bool = False
+    """Behind the machine's virtual IOMMU, which there is if any NIC asks for it."""
+    packed: bool = False
+    """It offers packed virtqueues."""
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,8 @@ def net_option(nic: NicConfig) -> str:
             place = f"fd=[{','.join(map(str, fds))}]"
         case VhostUserSocket(path, server):
             place = f"vhost_user=true,socket={path},vhost_mode={'server' if server else 'client'}"
-    return f"id={nic.id},mac={nic.mac},num_queues={2 * nic.pairs},queue_size={nic.queue_size},{place}"
+    iommu = ",iommu=on" if nic.iommu else ""
+    return f"id={nic.id},mac={nic.mac},num_queues={2 * nic.pairs},queue_size={nic.queue_size},{place}{iommu}"
 
 
 def _descriptors(nics: Sequence[NicConfig]) -> list[int]:
@@ -353,7 +354,7 @@ class CloudHypervisor(Vmm):
 
     kind = "cloud-hypervisor"
     banner = "cloud-hypervisor"
-    abilities = frozenset(Ability)
+    abilities = frozenset(Ability) - {Ability.PACKED_RINGS}
     takes_attachments_along = True
     habits = Habits(command_threads="*_ctrl", restoring=("--restore",))
     state_damages = STATE_DAMAGES

@@ -75,6 +75,8 @@ def device_options(nic: NicConfig, version: QemuVersion) -> dict[str, Any]:
         "rx_queue_size": ring,
         "tx_queue_size": ring if vhost_user else SMALLEST_RING,
         "disable-legacy": "on",
+        "iommu_platform": nic.iommu,
+        "packed": nic.packed,
         "romfile": "",
     }
 
@@ -311,6 +313,8 @@ class Qemu(Vmm):
             arguments += ["-initrd", str(config.initramfs)]
         if config.cmdline:
             arguments += ["-append", config.cmdline]
+        if any(nic.iommu for nic in config.nics):
+            arguments += ["-device", "virtio-iommu-pci"]
         for nic in config.nics:
             arguments += nic_arguments(nic, self.number)
         return self._start([*arguments, *config.extra_args, *words], config, launch)

@@ -188,8 +188,8 @@ class VirtioDevice:
                 (Common.QUEUE_DRIVER, queue.available),
                 (Common.QUEUE_DEVICE, queue.used),
             ):
-                low = self.at(Structure.COMMON, register)
-                operations += [write(4, low, address & 0xFFFFFFFF), write(4, low + 4, address >> 32)]
+                low, told = self.at(Structure.COMMON, register), address + queue.iova_offset
+                operations += [write(4, low, told & 0xFFFFFFFF), write(4, low + 4, told >> 32)]
             operations.append(self.put(Common.QUEUE_ENABLE, 2, 1))
         self.bus.run(operations)
 

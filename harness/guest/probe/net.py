@@ -19,6 +19,7 @@ from harness.guest.probe import pci
 from harness.guest.probe.bus import Bus
 from harness.guest.probe.device import Common, VirtioDevice
 from harness.guest.probe.features import MULTIQUEUE, Feature
+from harness.guest.probe.packed import PackedVirtqueue
 from harness.guest.probe.pci import Function
 from harness.guest.probe.virtqueue import DESCRIPTOR_BYTES, Arena, Buffer, Position, Used, Virtqueue
 from harness.guest.status import Status
@@ -84,6 +85,13 @@ def find_net(
     raise GuestError(f"the guest sees no virtio-net device with MAC {mac}; it sees {seen or 'none'}")
 
 
+def arena_of(bus: Bus, share: int, shares: int, iova_offset: int = 0) -> Arena:
+    """Part `share` of `shares` equal ones of the memory that a guest's drivers may lay out."""
+    room = (bus.memory.size - bus.free_memory) // shares & -PAGE
+    start = bus.free_memory + share * room
+    return Arena(bus.memory, start, start + room, iova_offset)
+
+
 def pairs_set(pairs: int) -> list[bytes]:
     """What the device reads of VIRTIO_NET_CTRL_MQ_VQ_PAIRS_SET: the header, and virtqueue_pairs, any 16-bit number."""
     return [bytes([Class.MQ, VQ_PAIRS_SET]), struct.pack("<H", pairs)]
@@ -110,7 +118,8 @@ def _silently(what: str, pairs: int | None) -> None:
 class VirtioNet:
     """A driver for one network device. `queues` holds the virtqueues that are set up, by their index.
 
-    Drivers of several devices in one guest divide its memory: this one takes part `share` of `shares` equal ones.
+    Drivers of several devices in one guest divide its memory: this one takes part `share` of `shares` equal ones. The
+    device is told all addresses `iova_offset` higher: see harness.guest.probe.iommu.
     """
 
     def __init__(
@@ -120,15 +129,16 @@ class VirtioNet:
         *,
         share: int = 0,
         shares: int = 1,
+        iova_offset: int = 0,
         device: Callable[[Bus, Function], VirtioDevice] = VirtioDevice,
     ) -> None:
         self.bus = bus
         self.mac = mac
         self.share, self.shares = share, shares
+        self._iova_offset = iova_offset
         self._make_device = device
         self.device = find_net(bus, mac, device)
-        room = (bus.memory.size - bus.free_memory) // shares & -PAGE
-        self._arena = Arena(bus.memory, bus.free_memory + share * room, bus.free_memory + (share + 1) * room)
+        self._arena = arena_of(bus, share, shares, iova_offset)
         self.queues = Queues()
         self._transmit_slots: dict[int, list[int]] = {}
         self.features = Feature(0)
@@ -152,7 +162,14 @@ class VirtioNet:
 
     def anew(self, bus: Bus) -> VirtioNet:
         """A driver for the same device after the machine was reset: it knows nothing of this one's past."""
-        net = VirtioNet(bus, self.mac, share=self.share, shares=self.shares, device=self._make_device)
+        net = VirtioNet(
+            bus,
+            self.mac,
+            share=self.share,
+            shares=self.shares,
+            iova_offset=self._iova_offset,
+            device=self._make_device,
+        )
         net.narrate = self.narrate
         return net
 
@@ -246,11 +263,12 @@ class VirtioNet:
             wanted.append(self.control_index)
         if queues is not None:
             wanted = sorted(queues)
+        layout = PackedVirtqueue if Feature.RING_PACKED in features else Virtqueue
         for index, fact in zip(wanted, self.device.queue_facts(wanted), strict=True):
             if not fact.size:
                 self.queues.lacking[index] = self._position(index, most)
             else:
-                self.queues[index] = Virtqueue(self._arena, index, min(ring, fact.size))
+                self.queues[index] = layout(self._arena, index, min(ring, fact.size))
         self._receiveqs = {
             index // 2: queue
             for index, queue in self.queues.items()

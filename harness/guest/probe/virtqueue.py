@@ -23,10 +23,14 @@ _PAGE = 4096
 
 
 class Arena:
-    """Memory from `start` up to `end`, handed out from the bottom up, with whatever is in it."""
+    """Memory from `start` up to `end`, handed out from the bottom up, with whatever is in it.
 
-    def __init__(self, memory: Memory, start: int, end: int) -> None:
+    Addresses are guest-physical; the device is told them `iova_offset` higher, which is 0 without an IOMMU.
+    """
+
+    def __init__(self, memory: Memory, start: int, end: int, iova_offset: int = 0) -> None:
         self.memory = memory
+        self.iova_offset = iova_offset
         self._start = self._next = start
         self._end = end
 
@@ -86,18 +90,22 @@ class Virtqueue:
 
     def __init__(self, arena: Arena, index: int, size: int) -> None:
         self.memory = arena.memory
+        self.iova_offset = arena.iova_offset
         self.index = index
         self.size = size
-        self.descriptors = arena.take(_DESCRIPTOR.size * size, _PAGE)
-        self.available = arena.take(6 + 2 * size, 2)
-        self.used = arena.take(6 + _USED.size * size, 4)
-        # memory outlives a reset of the machine: what an earlier driver left must not look like commands of ours
-        self.memory.fill(self.descriptors, self.used + 6 + _USED.size * size - self.descriptors)
-        self.memory.set16(self.available, AVAIL_NO_INTERRUPT)
+        self._lay_out(arena)
         self._free = list(range(size - 1, -1, -1))
         self._chains: dict[int, tuple[tuple[int, ...], tuple[Buffer, ...]]] = {}
         self._exposed = 0
         self._seen = 0
+
+    def _lay_out(self, arena: Arena) -> None:
+        self.descriptors = arena.take(_DESCRIPTOR.size * self.size, _PAGE)
+        self.available = arena.take(6 + 2 * self.size, 2)
+        self.used = arena.take(6 + _USED.size * self.size, 4)
+        # memory outlives a reset of the machine: what an earlier driver left must not look like commands of ours
+        self.memory.fill(self.descriptors, self.used + 6 + _USED.size * self.size - self.descriptors)
+        self.memory.set16(self.available, AVAIL_NO_INTERRUPT)
 
     def want_interrupts(self) -> None:
         """Ask for an interrupt when a chain is used; at first none is asked for."""
@@ -152,7 +160,9 @@ class Virtqueue:
             self._write_chain(self.descriptors, ids, buffers)
         else:
             self._write_chain(table, range(len(buffers)), buffers)
-            whole = _DESCRIPTOR.pack(table, DESCRIPTOR_BYTES * len(buffers), DESC_INDIRECT, 0)
+            whole = _DESCRIPTOR.pack(
+                table + self.iova_offset, DESCRIPTOR_BYTES * len(buffers), DESC_INDIRECT, 0
+            )
             self.memory.write(self.descriptors + DESCRIPTOR_BYTES * ids[0], whole)
         self._expose(ids, tuple(buffers))
         return ids[0]
@@ -160,7 +170,7 @@ class Virtqueue:
     def _write_chain(self, table: int, ids: Sequence[int], buffers: Sequence[Buffer]) -> None:
         for here, following, buffer in zip(ids, (*ids[1:], None), buffers, strict=True):
             flags = (DESC_WRITE if buffer.device_writes else 0) | (DESC_NEXT if following is not None else 0)
-            packed = _DESCRIPTOR.pack(buffer.address, buffer.length, flags, following or 0)
+            packed = _DESCRIPTOR.pack(buffer.address + self.iova_offset, buffer.length, flags, following or 0)
             self.memory.write(table + DESCRIPTOR_BYTES * here, packed)
 
     def recycle(self, used: Used) -> None:
