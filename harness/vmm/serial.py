@@ -20,7 +20,7 @@ LONGEST = 4096
 LINE_LIMIT = 1 << 18
 """Bytes of a line that has no end."""
 
-SETTLE = 0.5
+SETTLE = 2.0
 """Seconds between a VMM's sockets closing and its end, at most."""
 
 
