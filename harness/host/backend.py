@@ -42,10 +42,14 @@ class HostView:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a network backend is made: `name` is one that no interface has, `folder` an empty folder of its own."""
+    """Where a network backend is made: `name` is one that no interface has, `folder` an empty folder of its own.
+
+    `multi_queue`: whether the VMM that comes there opens a queue of a tap for each pair.
+    """
 
     name: str
     folder: Path
+    multi_queue: bool = True
 
 
 class NetworkBackend(Protocol):

@@ -61,16 +61,19 @@ class TapQueues:
 class Tap:
     """A tap of this network namespace, made before the VMM starts: up, with room for as many queues as pairs.
 
+    For a VMM that opens one queue however many pairs there are, it is not `multi_queue`.
+
     Raises BadInput if the name is taken, Unavailable without the right to make one.
     """
 
     kind = "tap"
 
-    def __init__(self, name: str, pairs: int) -> None:
+    def __init__(self, name: str, pairs: int, *, multi_queue: bool = True) -> None:
         if len(name) > _NAME_LIMIT:
             raise BadInput(f"tap name {name!r} is too long: the kernel takes {_NAME_LIMIT} characters")
         self.name = name
         self.pairs = pairs
+        self._multi_queue = multi_queue and pairs > 1
         self._reader = MarshalRtnl()
         self._last_seen: tuple[int, int] | None = None
         self._heirs: set[int] = set()
@@ -91,7 +94,7 @@ class Tap:
         """Make the interface; what the VMM is to be told."""
         with _explained():
             # multi_queue must match the VMM's own flag, which it sets for two pairs and more (TUNSETIFF: EINVAL)
-            tun.create_persistent(self.name, multi_queue=self.pairs > 1)
+            tun.create_persistent(self.name, multi_queue=self._multi_queue)
         undo.callback(self._delete)
         self._open(undo)
         return TapByName(self.name)
@@ -209,7 +212,7 @@ class Tap:
 
     def sibling(self, place: Place, pairs: int) -> Self:
         """Another tap of the same origin."""
-        return type(self)(place.name, pairs)
+        return type(self)(place.name, pairs, multi_queue=place.multi_queue)
 
     def failure(self) -> str:
         """Nothing: a tap is the kernel's."""
@@ -244,7 +247,7 @@ class HandedTap(Tap):
     def _open_descriptors(self) -> None:
         with _explained():
             for pair in range(self.pairs):
-                self.descriptors.append(tun.open_queue(self.name, multi_queue=self.pairs > 1))
+                self.descriptors.append(tun.open_queue(self.name, multi_queue=self._multi_queue))
                 mark(self.descriptors[-1], pair)
 
     def _close_descriptors(self) -> None:

@@ -82,7 +82,7 @@ class Option:
 OPTIONS = (
     Option(
         "--vmm",
-        "a VMM to judge: a cloud-hypervisor or qemu-system-x86_64 binary, or [NAME=]release:vX.Y[@sha256:...] "
+        "a VMM to judge: the binary of one that the suite knows (README), or [NAME=]release:vX.Y[@sha256:...] "
         "to download a cloud-hypervisor release; may be given several times, each is a column of the matrix "
         "(default: the cloud-hypervisor on PATH, if there is one, and QEMU as the reference)",
         default=[],

@@ -28,7 +28,7 @@ NEEDS: Mapping[str, Ability] = {
 """What a VMM must be able to do for a network backend of that name; a tap that is there needs nothing."""
 
 BACKENDS: Mapping[str, Make] = {
-    "tap": lambda around, place, pairs: Tap(place.name, pairs),
+    "tap": lambda around, place, pairs: Tap(place.name, pairs, multi_queue=place.multi_queue),
     "tap-fd": lambda around, place, pairs: HandedTap(place.name, pairs),
     "tap-of-vmm": lambda around, place, pairs: VmmTap(place.name, pairs),
     "vhost-user": lambda around, place, pairs: VhostUser(place.folder, pairs, rules=around.rules),

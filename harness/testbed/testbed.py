@@ -129,14 +129,14 @@ class Testbed:
 
     def tap(self, pairs: int) -> Tap:
         """A fresh tap for a NIC of `pairs` pairs."""
-        return self._kept(Tap(self._place().name, pairs))
+        return self._kept(Tap(self._place().name, pairs, multi_queue=self.vmm.queue_for_each_pair))
 
     def vhost_user(self, pairs: int, offer: Offer | None = None) -> VhostUser:
         """A fresh vhost-user back end with this offer, or the usual one, for a NIC of `pairs` pairs."""
         return self._kept(VhostUser(self._place().folder, pairs, offer, rules=self.surroundings.rules))
 
     def _place(self) -> Place:
-        return Place(f"mq{next(_place_numbers)}", self.fresh_folder("backend"))
+        return Place(f"mq{next(_place_numbers)}", self.fresh_folder("backend"), self.vmm.queue_for_each_pair)
 
     def _kept(self, backend: _Backend) -> _Backend:
         self._undo.callback(backend.close)

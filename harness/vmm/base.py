@@ -259,7 +259,7 @@ class Vmm(ABC):
     """The program, whatever its build."""
 
     banner: ClassVar[str]
-    """How what it prints for --version begins; its version follows."""
+    """How what it prints for its version begins; the number follows."""
 
     abilities: ClassVar[frozenset[Ability]] = frozenset()
     """What it can do beside that."""
@@ -275,6 +275,9 @@ class Vmm(ABC):
 
     packaged_firmware: ClassVar[Path | None] = None
     """Where Debian puts a UEFI firmware for it, if it does; else the user gives one."""
+
+    queue_for_each_pair: ClassVar[bool] = True
+    """Whether it opens a queue for each pair on a tap; else one for all, and the tap must have no more."""
 
     takes_attachments_along: ClassVar[bool] = False
     """Whether a VM that is migrated tells the destination what its NICs are plugged into; else it is told anew."""

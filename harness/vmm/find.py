@@ -12,10 +12,13 @@ from harness.bounded import MIB, TooSlow, Unreadable, run
 from harness.deadline import Deadline
 from harness.errors import BadInput
 from harness.printable import printable
+from harness.vmm.alioth import Alioth
 from harness.vmm.base import Vmm
 from harness.vmm.cloud_hypervisor import CloudHypervisor
+from harness.vmm.kvmtool import Kvmtool
 from harness.vmm.qemu import Qemu
 from harness.vmm.release import fetch_release
+from harness.vmm.stratovirt import StratoVirt
 
 QEMU_PROGRAM = "qemu-system-x86_64"
 CLOUD_HYPERVISOR_PROGRAM = "cloud-hypervisor"
@@ -24,8 +27,11 @@ REFERENCE = QEMU_PROGRAM
 VERSION_PATIENCE = 10.0
 VERSION_LIMIT = MIB
 
-KINDS: tuple[type[Vmm], ...] = (CloudHypervisor, Qemu)
+KINDS: tuple[type[Vmm], ...] = (CloudHypervisor, Qemu, StratoVirt, Alioth, Kvmtool)
 """The programs that can be judged."""
+
+VERSION_WORDS = ("--version", "-version", "version")
+"""How programs are asked for their version, in this order: StratoVirt ends over the first, crosvm over both."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*$")
 
@@ -40,7 +46,7 @@ def _program(text: str) -> Path:
         where = (
             "there is no such file" if "/" in text else "no such program is on PATH, and no such file is here"
         )
-        raise BadInput(f"--vmm {text}: {where}; give the path of a cloud-hypervisor or {QEMU_PROGRAM} binary")
+        raise BadInput(f"--vmm {text}: {where}; give the path of a VMM's binary")
     if path.is_file() and os.access(path, os.X_OK):
         return path.absolute()  # in this folder: which() looks there only for names with a slash
     if path.is_dir():
@@ -48,15 +54,19 @@ def _program(text: str) -> Path:
     raise BadInput(f"--vmm {text}: this file is not executable; run: chmod +x {text}")
 
 
-def _version(path: Path) -> str:
-    """The first line of `PATH --version`."""
+class _NoVersion(Exception):
+    """It has another word for its version, or none."""
+
+
+def _version(path: Path, word: str) -> str:
+    """The first line that `PATH WORD` prints. Raises _NoVersion with the sentence if that does not succeed."""
     deadline = Deadline(VERSION_PATIENCE)
     try:
-        status, printed, errors = run([os.fspath(path), "--version"], VERSION_LIMIT, deadline)
+        status, printed, errors = run([os.fspath(path), word], VERSION_LIMIT, deadline)
     except TooSlow:
-        raise BadInput(f"--vmm {path}: it did not answer --version within {deadline.seconds:.0f} s") from None
+        raise BadInput(f"--vmm {path}: it did not answer {word} within {deadline.seconds:.0f} s") from None
     except Unreadable as error:
-        raise BadInput(f"--vmm {path}: --version {error}") from None
+        raise BadInput(f"--vmm {path}: {word} {error}") from None
     except OSError as error:
         raise BadInput(
             f"--vmm {path}: it cannot be executed ({error.strerror}); is it a binary for this machine?"
@@ -64,18 +74,25 @@ def _version(path: Path) -> str:
     lines = printable(printed).strip().splitlines()
     if status != 0 or not lines:
         said = (printable(errors).strip().splitlines() or ["nothing"])[-1]
-        raise BadInput(f"--vmm {path}: --version ended with status {status} and said: {said[:120]}")
+        raise _NoVersion(f"{word} ended with status {status} and said: {said[:120]}")
     return lines[0][:120]
 
 
 def identify(name: str | None, path: Path) -> Vmm:
-    """The build behind an executable, told by what --version prints. Raises BadInput for any other program."""
-    line = _version(path)
-    for kind in KINDS:
-        if line.startswith(kind.banner):
-            return kind(name or kind.kind, path, line.removeprefix(kind.banner).strip())
+    """The build behind an executable, told by the version that it prints. Raises BadInput for any other program."""
+    heard = []
+    for word in VERSION_WORDS:
+        try:
+            line = _version(path, word)
+        except _NoVersion as error:
+            heard.append(str(error))
+            continue
+        for kind in KINDS:
+            if line.startswith(kind.banner):
+                return kind(name or kind.kind, path, line.removeprefix(kind.banner).strip())
+        heard.append(f"{word} says {line[:80]!r}")
     known = ", ".join(kind.kind for kind in KINDS)
-    raise BadInput(f"--vmm {path}: this is none of {known}: --version says {line[:80]!r}")
+    raise BadInput(f"--vmm {path}: this is none of {known}: {heard[0]}")
 
 
 def _one(text: str, cache: Path | None) -> Vmm:

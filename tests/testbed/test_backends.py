@@ -28,7 +28,7 @@ from harness.testbed.surroundings import Surroundings
 from harness.testbed.testbed import NicPlan, Testbed
 from harness.vmm.base import Attachment, NicConfig, TapByFds, TapByName, VhostUserSocket
 
-NO_VMM: Any = SimpleNamespace(name="none", pid=1)
+NO_VMM: Any = SimpleNamespace(name="none", pid=1, queue_for_each_pair=True)
 NO_DRIVER: Any = SimpleNamespace(believed_pairs=frozenset({0}), reset=lambda: None)
 
 pytestmark = pytest.mark.usefixtures("own_network")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
@@ -94,6 +95,33 @@ def test_real_qemu_is_recognised(qemu: Vmm) -> None:
     assert vmm.version[0].isdigit()
 
 
+SAYS = {
+    "alioth": ("--version", "alioth-cli 0.12.0"),
+    "kvmtool": ("--version", "kvm tool 3.18.0"),
+    "stratovirt": ("-version", "StratoVirt 2.5.0 commit-id d5b32037"),
+}
+"""How builds of these are asked, and what they say. To other words they say that they do not know them, and fail."""
+
+
+@pytest.mark.parametrize("kind", SAYS)
+def test_build_is_asked_in_its_own_word(tmp_path: Path, kind: str) -> None:
+    word, said = SAYS[kind]
+    path = tmp_path / "vmm"
+    path.write_text(
+        f'#!/bin/sh\n[ "$*" = {word} ] || {{ echo "what is $1?" >&2; exit 134; }}\necho "{said}"\n'
+    )
+    path.chmod(0o755)
+    (vmm,) = find_vmms([str(path)])
+    assert vmm.kind == vmm.name == kind
+    assert said.endswith(vmm.version)
+    assert vmm.version[0].isdigit()
+
+
+def test_every_kind_is_told_from_the_others() -> None:
+    banners = [kind.banner for kind in find.KINDS]
+    assert [(one, other) for one, other in itertools.permutations(banners, 2) if one.startswith(other)] == []
+
+
 # What cannot
 
 
@@ -130,10 +158,13 @@ def test_file_without_the_right_to_execute_says_how_to_mend_it(fake: Path) -> No
         (b"#!/bin/sh\nkill -11 $$\n", "--version ended with status -11 and said: nothing"),
         (b"#!/bin/sh\necho no such option >&2; exit 2", "ended with status 2 and said: no such option"),
         (b"#!/bin/sh\nexit 0\n", "--version ended with status 0 and said: nothing"),
-        (b"#!/bin/sh\necho bash 5.2\n", "this is none of cloud-hypervisor, qemu: --version says 'bash 5.2'"),
+        (
+            b"#!/bin/sh\necho bash 5.2\n",
+            "this is none of cloud-hypervisor, qemu, stratovirt, alioth, kvmtool: --version says 'bash 5.2'",
+        ),
         (
             b"#!/bin/sh\nprintf 'x\\377y\\n'\n",
-            "this is none of cloud-hypervisor, qemu: --version says 'x\ufffdy'",
+            "this is none of cloud-hypervisor, qemu, stratovirt, alioth, kvmtool: --version says 'x\ufffdy'",
         ),
     ],
     ids=["empty", "foreign", "arm", "interpreter", "status", "killed", "words", "silent", "other", "bytes"],
