@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.guest.answer import Ack
 from harness.guest.probe.bus import write
 from harness.guest.probe.device import NO_VECTOR, Common
 from harness.guest.probe.features import MULTIQUEUE
@@ -47,7 +48,8 @@ def test_queue_that_does_not_exist_is_selected(nic: ProbeNic, net: VirtioNet, in
         device.bus.run([select, device.put(register, width, 1)])
     for register in (Common.QUEUE_DESC, Common.QUEUE_DRIVER, Common.QUEUE_DEVICE):
         device.bus.run([select, device.put(register, 4, 0x1000)])
-    assert device.queue_facts([index])[0].size == 0
+    size = device.queue_facts([index])[0].size
+    assert size == 0, f"virtqueue {index} does not exist, and its queue_size reads {size}: expected 0"
     nic.vm.check_alive("a queue that does not exist was selected")
     assert nic.set_pairs(PAIRS)
     check(nic, PAIRS)
@@ -151,5 +153,5 @@ def test_doorbell_of_another_width(nic: ProbeNic, net: VirtioNet, width: int) ->
     net.queues[net.control_index].publish()
     net.bus.run([write(width, bell.address, net.control_index)])
     net.device.notify(net.control_index)
-    assert [bool(answer) for answer in net.await_control()] == [True]
+    assert [answer.ack for answer in net.await_control()] == [Ack.OK]
     check(nic, PAIRS)

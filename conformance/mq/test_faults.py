@@ -117,9 +117,10 @@ def test_no_ack_comes_after_a_reset(net: VirtioNet, supervisor: Supervisor) -> N
         for _ in range(5):
             ack = net.post_control(pairs_set(4))
             net.publish_and_reset()
-            at_reset = net.bus.memory.read(ack, 1)
+            at_reset = net.bus.memory.read(ack, 1)[0]
             supervisor.await_quiet(4 * SLOWNESS)
-            assert net.bus.memory.read(ack, 1) == at_reset
+            later = net.bus.memory.read(ack, 1)[0]
+            assert later == at_reset, f"an ack, {later}, came after the reset that overtook its command"
             net.start()
     require_a_call(supervisor)
 

@@ -37,6 +37,9 @@ def boots(request: pytest.FixtureRequest) -> int:
 def test_firmware_boots_over_the_network(testbed: Testbed, files: FirmwareFiles, boots: int) -> None:
     """It gets an address and a file, every time, and no frame goes to a pair other than the one that it uses."""
     outcomes = [network_boot(testbed, files, NicPlan(4)) for _ in range(boots)]
-    assert all(outcome.fetched for outcome in outcomes), outcomes
-    assert all(outcome.pairs == {0} for outcome in outcomes), outcomes
-    assert all(outcome.frames[0] and not any(outcome.frames[1:]) for outcome in outcomes), outcomes
+    for number, outcome in enumerate(outcomes, 1):
+        boot = f"boot {number} of {boots}"
+        assert outcome.fetched, f"{boot} should fetch its file: {outcome}"
+        assert outcome.pairs == {0}, f"{boot} should have pair 0 alone: {outcome}"
+        assert outcome.frames[0], f"{boot} should get frames on pair 0: {outcome}"
+        assert not any(outcome.frames[1:]), f"{boot} should get frames on no other pair: {outcome}"

@@ -25,7 +25,9 @@ def test_bad_value_is_refused_in_words(testbed: Testbed, bad: BadOptions) -> Non
     """The VMM ends by itself with an error status, names what is wrong, and neither panics nor dies of a signal."""
     refused = testbed.refusal(*bad.words, shared_memory=bad.shared_memory)
     check_refusal(refused)
-    assert any(word in refused.output for word in bad.told), refused
+    assert any(word in refused.output for word in bad.told), (
+        f"the refusal should name one of {bad.told}: {refused}"
+    )
 
 
 @needs(Ability.NAMES_TAP_QUEUES)
@@ -35,4 +37,4 @@ def test_single_queue_tap_is_refused_for_several_pairs(testbed: Testbed) -> None
     """A tap that was made for one queue cannot carry two pairs, and the VMM says so."""
     refused = testbed.refusal(nics=[testbed.nic_config(NicPlan(2), 0, testbed.tap(1))])
     check_refusal(refused)
-    assert "multiqueue" in refused.output, refused
+    assert "multiqueue" in refused.output, f"the refusal should speak of multiqueue: {refused}"

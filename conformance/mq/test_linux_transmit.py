@@ -40,6 +40,9 @@ def test_every_cpu_transmits(nic: Nic, guest: LinuxGuest, pairs: int) -> None:
     nic.wire.capture()
     guest.run(FROM_EVERY_CPU)
     sent = guest.transmitted(nic.config.id) - before
-    assert sent.above == 0, sent
-    assert pairs < 4 or sent.per_queue == (EACH,) * 4, sent
-    assert [frame[IP_PROTOCOL] for frame in nic.wire.capture()] == [ICMP] * 4 * EACH
+    assert sent.above == 0, f"nothing should be sent on pairs above the first {pairs}: {sent}"
+    assert pairs < 4 or sent.per_queue == (EACH,) * 4, f"each of four pairs should send {EACH} frames: {sent}"
+    out = [frame[IP_PROTOCOL] for frame in nic.wire.capture()]
+    assert out == [ICMP] * 4 * EACH, (
+        f"{len(out)} frames came out on the host: expected {4 * EACH}, all of ICMP"
+    )

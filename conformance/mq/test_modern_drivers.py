@@ -10,6 +10,7 @@ import pytest
 
 from harness.deadline import wait_until
 from harness.errors import Owner
+from harness.guest.answer import Ack
 from harness.guest.probe.device import NO_VECTOR
 from harness.guest.probe.features import MULTIQUEUE, Feature
 from harness.guest.probe.msix import QueueVectors, start_with_vectors
@@ -70,7 +71,7 @@ def test_every_command_can_be_heard(nic_cold: ProbeNic, offering: Start) -> None
         await_armed(queue)
         net.device.notify(queue.index)
         (answer,) = net.await_control()
-        assert bool(answer) is (pairs <= PAIRS)
+        assert answer.ack is (Ack.OK if pairs <= PAIRS else Ack.ERR)
 
 
 @requirement("NET-EVT-02")
@@ -150,8 +151,9 @@ def test_what_a_device_says_of_a_frame(nic: ProbeNic, net: VirtioNet) -> None:
     for pair, queue in net.receive_queues():
         used = net.await_used(queue)
         header, frame = header_and_frame(net, used[:1])
-        assert header == bytes(HEADER - 2) + struct.pack("<H", 1), (pair, header)
-        assert len(frame) == used[0].written - HEADER == len(flows(1)[0].frame(bytes(6), 0)), pair
+        wanted = bytes(HEADER - 2) + struct.pack("<H", 1)
+        assert header == wanted, f"pair {pair} got the header {header.hex(' ')}: expected {wanted.hex(' ')}"
+        assert len(frame) == used[0].written - HEADER == len(flows(1)[0].frame(bytes(6), 0))
 
 
 @requirement("NET-RING-02")
@@ -194,4 +196,5 @@ def test_offloaded_frame_is_sent_whole(nic_cold: ProbeNic[Tap], offering: Start,
         assert back is not None
         assert back.written == 0
         out = [frame for frame in nic_cold.wire.capture() if frame[12:14] == b"\x08\x00"]
-        assert sum(len(frame) - 54 for frame in out) == size, (pair, out)
+        sent = sum(len(frame) - 54 for frame in out)
+        assert sent == size, f"on pair {pair} {sent} bytes of data came out: expected {size}"

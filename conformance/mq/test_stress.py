@@ -6,6 +6,7 @@ import pytest
 
 from harness.guest.probe.net import VirtioNet
 from harness.host.flows import flows
+from harness.record.pairs import Pairs
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic
 
@@ -18,10 +19,10 @@ def test_boundary_holds_under_a_flood(nic: Nic, net: VirtioNet, rng: Random) -> 
     with nic.flooded(flows(64)):
         for pairs in rng.choices(range(1, 5), k=60):
             assert nic.set_pairs(pairs)
-            inactive = [queue for pair, queue in net.receive_queues() if pair >= pairs]
-            at_the_ack = [queue.used_index for queue in inactive]
+            at_the_ack = {pair: queue.used_index for pair, queue in net.receive_queues()}
             net.await_frames(256)
-            assert [queue.used_index for queue in inactive] == at_the_ack
+            moved = {pair for pair, queue in net.receive_queues() if queue.used_index != at_the_ack[pair]}
+            assert Pairs(moved, "buffers were used on") <= set(range(pairs))
 
 
 @pytest.mark.slow
@@ -32,14 +33,13 @@ def test_random_walk(nic: Nic, rng: Random, steps: int) -> None:
     for step in range(steps):
         match rng.choices(["count", "illegal", "reset", "receive", "transmit"], [40, 10, 5, 30, 15])[0]:
             case "count":
-                assert nic.set_pairs(rng.randint(1, nic.max_pairs)), step
+                assert nic.set_pairs(rng.randint(1, nic.max_pairs))
             case "illegal":
-                assert not nic.set_pairs(rng.choice([0, 5, 6, 0x8000, 0xFFFF])), step
+                assert not nic.set_pairs(rng.choice([0, 5, 6, 0x8000, 0xFFFF]))
             case "reset":
                 nic.reset()
             case "receive":
-                landed = nic.receive(some)
-                assert landed.exactly_once, (step, landed)
+                assert nic.receive(some).exactly_once
             case "transmit":
-                assert nic.transmit(rng.choice(sorted(nic.driver.believed_pairs)), some).exactly_once, step
-        assert nic.witnesses().agree, (step, nic.witnesses())
+                assert nic.transmit(rng.choice(sorted(nic.driver.believed_pairs)), some).exactly_once
+        assert nic.witnesses().agree, f"after step {step} all should agree: {nic.witnesses()}"

@@ -82,7 +82,7 @@ def check_served(nic: ProbeNic, pairs: int) -> None:
     check(nic, pairs)
     for pair in range(pairs):
         sent = nic.transmit(pair, flows(16))
-        assert sent.exactly_once, (pair, sent)
+        assert sent.exactly_once, f"what is sent on pair {pair} should arrive once: {sent}"
 
 
 @each_served
@@ -141,5 +141,6 @@ def test_each_queue_keeps_its_vector(
     for _ in range(ROUNDS):
         transition.run(testbed, nic)
     data = {vectors.of_queue[index] for index in setup.queues if index < net.control_index}
-    assert vectors.pending() & data in (set(), data)
+    woken = vectors.pending() & data
+    assert woken in (set(), data), f"{woken!r}: expected all of {sorted(data)}, or none"
     vectors.await_pending({vectors.of_queue[index] for index in moved_by_traffic(nic, net)})

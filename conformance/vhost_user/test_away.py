@@ -59,11 +59,14 @@ def check_comes_back(nic: ProbeNic, port: VhostUser) -> None:
     """What the driver believes is in force, then all pairs are; a device may ask the driver to start again first."""
     net = nic.driver.net
 
+    def status() -> str:
+        return f"device_status {net.device.status!r}"
+
     def started() -> bool:
         wanting = net.active_pairs is None or net.device.status & Status.NEEDS_RESET
         return not wanting or not net.start() & Status.NEEDS_RESET
 
-    wait_until("the device to start", started, owed_by=Owner.VMM, within=BACK_WITHIN, every=0.05)
+    wait_until("the device to start", started, owed_by=Owner.VMM, within=BACK_WITHIN, every=0.05, last=status)
     port.await_set_up(1)
     check(nic, len(nic.driver.believed_pairs))
     assert nic.set_pairs(PAIRS)

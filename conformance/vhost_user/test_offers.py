@@ -44,7 +44,7 @@ def test_features_without_support_do_not_reach_the_guest(plug: Plug) -> None:
     """HASH_REPORT, RSS and packed rings of a back end are not offered by a VMM without them, nor acknowledged."""
     nic = plug(Offer(4, resume_at_used=True).plus(*GENEROUS))
     assert Feature.MQ in offered(nic)
-    assert not offered(nic) & mask(GENEROUS)
+    assert not offered(nic) & mask(GENEROUS), f"offered are {offered(nic)!r}: expected none of {GENEROUS}"
     nic.start()
     assert not nic.backend.end.acked_features & mask(GENEROUS)
 
@@ -55,7 +55,7 @@ def test_bit_of_the_protocol_does_not_reach_the_guest(plug: Plug) -> None:
     nic = plug(Offer(4, resume_at_used=True))
     assert nic.backend.end.acked_protocol_features
     assert Feature.MQ in offered(nic)
-    assert not offered(nic) & mask([VirtioFeature.PROTOCOL_FEATURES])
+    assert Feature.PROTOCOL_FEATURES not in offered(nic)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,8 @@ def test_bit_of_the_protocol_does_not_reach_the_guest(plug: Plug) -> None:
 def test_multiqueue_is_offered_with_a_control_queue_only(plug: Plug, missing: VirtioFeature) -> None:
     """Whatever the back end lacks, the device offers MQ only beside CTRL_VQ, and a driver without them works."""
     nic = plug(Offer(4, resume_at_used=True).minus(missing))
-    assert Feature.MQ not in offered(nic) or Feature.CTRL_VQ in offered(nic)
+    if Feature.MQ in offered(nic):
+        assert Feature.CTRL_VQ in offered(nic)
     nic.driver.net.start(PLAIN)
     check_receives(nic)
 
@@ -77,7 +78,7 @@ def test_fewer_queues_than_asked_are_refused(plug: Plug, testbed: Testbed, drive
     with pytest.raises(VmmDied) as refused:
         plug(Offer(2))
     check_refusal(refused.value)
-    assert "ueue" in refused.value.output, refused.value
+    assert "ueue" in refused.value.output, f"the refusal should speak of queues: {refused.value}"
     plug(Offer(4, resume_at_used=True)).start()
 
 
@@ -88,7 +89,7 @@ def test_queues_are_not_asked_for_without_the_feature(testbed: Testbed, plug: Pl
     with pytest.raises(VmmDied) as refused:
         plug(Offer(4).minus(ProtocolFeature.MQ))
     check_refusal(refused.value)
-    assert "ueue" in refused.value.output, refused.value
+    assert "ueue" in refused.value.output, f"the refusal should speak of queues: {refused.value}"
 
 
 @needs(Ability.JUDGES_BACK_ENDS)

@@ -69,7 +69,9 @@ def test_testpmd_echoes_on_active_pairs_only(nic_interrupting: Nic, pairs: int) 
     assert nic_interrupting.host().pairs == set(range(pairs))
     for pair in range(nic_interrupting.max_pairs):
         landed = echoed(nic_interrupting, pair)
-        assert landed.by_pair == ({pair: 64} if pair < pairs else {}), (pair, landed)
+        assert landed.by_pair == ({pair: 64} if pair < pairs else {}), (
+            f"sent on pair {pair} of {pairs}: {landed}"
+        )
 
 
 @pytest.mark.backends("testpmd")

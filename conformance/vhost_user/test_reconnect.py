@@ -33,7 +33,7 @@ def test_no_ring_above_the_count_is_enabled_for_a_moment(nic: Nic, port: VhostUs
     """While a back end is told of two pairs again, no vring of another is enabled."""
     assert nic.set_pairs(2)
     port.restart()
-    assert {change.ring for change in port.end.enables() if change.on} == {0, 1, 2, 3}
+    assert port.end.switched(on=True) == {0, 1, 2, 3}
 
 
 @requirement("VU-11", "NET-RST-02")

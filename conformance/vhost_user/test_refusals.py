@@ -67,7 +67,9 @@ def test_every_refusal_is_told(
     refusal = Refuse(Kind.SET_VRING_ENABLE, ring)
     end.arm(refusal)
     told = bool(nic.set_pairs(after))
-    assert told is not bool(refusal.struck)
+    assert told is not bool(refusal.struck), (
+        f"told {'OK' if told else 'ERR'}, and {refusal.struck!r}, refused"
+    )
     assert end.enabled_rings() == set(range(2 * (after if told else before)))
     end.disarm(refusal)
     assert nic.set_pairs(after)
@@ -101,7 +103,8 @@ def test_silent_back_end_leaves_the_api_alive(
     end.disconnect()
     port.await_set_up(1)
     assert nic.vm.state() == "running"
-    assert nic.receive(flows(64)).lost == 0
+    landed = nic.receive(flows(64))
+    assert landed.lost == 0, f"no frame should be lost once it is back: {landed}"
 
 
 @every_ring

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import sysconfig
 import traceback
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +25,8 @@ from harness.testbed.testbed import Testbed
 
 LONGEST = 500
 """Characters of a reason."""
+_RAW = "assert "
+"""How pytest begins where nobody had better words."""
 ASSERTS = ROOT / "harness" / "lifecycle"
 """The part of the library whose assertions are the tests'."""
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib"))
@@ -123,10 +127,29 @@ def line_of(error: BaseException) -> str:
     if isinstance(error, HarnessError):
         return first[:LONGEST]
     if isinstance(error, AssertionError | pytest.fail.Exception):
-        return plain(first or _source(error))[:LONGEST]
+        said = plain(first or _source(error))
+        if said.startswith(_RAW) and (owed := _owed(error)):
+            said = f"owed: {owed}; found: {said.removeprefix(_RAW)}"
+        return said[:LONGEST]
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({frames[-1].name}, {_short(frames[-1].filename)}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {first}{place}"[:LONGEST]
+
+
+def _owed(error: BaseException) -> str:
+    """The expression of an assertion that has no words of its own."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return _assertions(frames[-1].filename).get(frames[-1].lineno or 0, "") if frames else ""
+
+
+@lru_cache
+def _assertions(file: str) -> dict[int, str]:
+    """The expressions of a file's assertions, by line."""
+    try:
+        tree = ast.parse(Path(file).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return {}
+    return {node.lineno: ast.unparse(node.test) for node in ast.walk(tree) if isinstance(node, ast.Assert)}
 
 
 def _source(error: BaseException) -> str:

@@ -8,6 +8,8 @@ from enum import IntEnum
 
 from harness.errors import DeadlineExceeded, Owner, VmmError
 from harness.guest.status import Status
+from harness.record.landed import EACH_ONCE
+from harness.record.pairs import ARRIVED
 
 UNTOUCHED = 0xEE
 """What the ack byte holds before the device writes it."""
@@ -82,11 +84,33 @@ class Answer:
         return self.ack.name if isinstance(self.ack, Ack) else f"{self.ack:#x}"
 
 
+_WANTED = {"==": "", "is": "", "in": "one of ", "!=": "anything but ", "is not": "anything but "}
+
+
+def explained(operator: str, left: object, right: object) -> list[str] | None:
+    """What a failed comparison of acks found and expected, for pytest; None for any other."""
+    found, wanted = _acks(left), _acks(right)
+    if not found or not wanted or operator not in _WANTED:
+        return None
+    were = "the command was" if len(found) == 1 else "the commands were"
+    return [f"{were} answered {', '.join(found)}: expected {_WANTED[operator]}{', '.join(wanted)}"]
+
+
+def _acks(value: object) -> list[str]:
+    """The acks of a value that is about nothing else, in words."""
+    values = value if isinstance(value, list | tuple) else [value]
+    words = [repr(each).removeprefix("ack ") for each in values if isinstance(each, Ack)]
+    return words if len(words) == len(values) else []
+
+
 _ASSERTED = re.compile(r"^assert (?P<no>not )?(?P<words>\S.* was (?P<done>acknowledged|refused))$")
 
 
 def plain(assertion: str) -> str:
-    """The first line of a failed assertion, in words where it is about an answer."""
-    if (found := _ASSERTED.match(assertion)) is None:
-        return assertion.removeprefix("assert ") if ": expected " in assertion else assertion
-    return found["words"] + (", and should have been refused" if found["no"] else "")
+    """The first line of a failed assertion, in words where it is about an answer, a witness, or frames."""
+    if (found := _ASSERTED.match(assertion)) is not None:
+        return found["words"] + (", and should have been refused" if found["no"] else "")
+    words = assertion.removeprefix("assert ")
+    if words.startswith(f"{ARRIVED} 0 "):
+        return f"{words}: expected at least one"
+    return words if ": expected " in words or words.startswith(EACH_ONCE) else assertion

@@ -57,7 +57,7 @@ class VhostUser:
         self._left_waiting = ""
         self.proxy: Proxy | None = None
         self._said: list[Entry] = []
-        self._started = set[int]()
+        self._started = frozenset[int]()
         """The vrings that were started when the back end was stopped last."""
         self._endpoint = Listen(here) if altered else _our_end(at_vmm, server)
         with ExitStack() as undo:

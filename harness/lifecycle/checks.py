@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from harness.errors import VmmDied, VmmError
 from harness.host.flows import flows
-from harness.record.landed import Landed
+from harness.record.landed import EACH_ONCE, Landed
 from harness.record.pairs import named
 from harness.testbed.nic import Nic
 
 FLOWS = 64
 """Enough for every pair of a NIC to get some, whatever a VMM makes of the hash."""
+_IN_WORDS = "what cannot work should be refused in words"
 SIGNALS = 128
 """Exit statuses from here on mean a signal, as a shell counts them."""
 
@@ -40,7 +41,7 @@ def check_frames(nic: Nic, count: int) -> None:
 def check_receives(nic: Nic) -> None:
     """Every frame reaches the guest once, on whatever pair."""
     landed = nic.receive(flows(FLOWS))
-    assert landed.exactly_once, f"every frame should arrive once: {landed.pairs!r}{_astray(landed)}"
+    assert landed.exactly_once, f"{EACH_ONCE}: {landed.pairs!r}{_astray(landed)}"
 
 
 def _owed(pairs: frozenset[int]) -> str:
@@ -54,9 +55,9 @@ def _astray(landed: Landed) -> str:
 def check_refusal(refused: VmmError) -> None:
     """A VMM that ended said why, and neither panicked nor died of a signal."""
     if isinstance(refused, VmmDied):
-        assert 0 < refused.code < SIGNALS, refused
-        assert refused.output.strip(), "it ended without a word"
-        assert "panicked" not in refused.output, refused
+        assert 0 < refused.code < SIGNALS, f"{_IN_WORDS}, and with an exit status: {refused}"
+        assert refused.output.strip(), f"{_IN_WORDS}: {refused}"
+        assert "panicked" not in refused.output, f"{_IN_WORDS}, and without a panic: {refused}"
 
 
 def check_safe(nic: Nic, refused: VmmError | None) -> None:

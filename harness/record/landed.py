@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from harness.record.pairs import Pairs
 
+EACH_ONCE = "every frame should arrive once"
+
 
 @dataclass(frozen=True, repr=False)
 class Landed:
@@ -30,9 +32,9 @@ class Landed:
         return Pairs((pair for pair, count in self.by_pair.items() if count), "frames landed on")
 
     @property
-    def exactly_once(self) -> bool:
+    def exactly_once(self) -> EachOnce:
         """Whether every frame arrived exactly once, and nothing else did."""
-        return not (self.lost or self.twice or self.late)
+        return EachOnce(self)
 
     def __str__(self) -> str:
         places = ", ".join(f"pair {pair}: {self.by_pair[pair]}" for pair in sorted(self.by_pair)) or "nowhere"
@@ -47,3 +49,16 @@ class Landed:
 
     def _rest(self) -> dict[str, int]:
         return {"lost": self.lost, "seen twice": self.twice, "late": self.late}
+
+
+@dataclass(frozen=True, repr=False)
+class EachOnce:
+    """Whether each of some frames arrived exactly once. It shows itself in failed assertions."""
+
+    landed: Landed
+
+    def __bool__(self) -> bool:
+        return not self.landed.astray
+
+    def __repr__(self) -> str:
+        return f"{EACH_ONCE}: {self.landed}"

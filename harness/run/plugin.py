@@ -25,14 +25,14 @@ from harness.evidence.rerun import Rerun
 from harness.evidence.threads import forget_threads, watch_threads
 from harness.expected.baseline import FOLDER, load_baselines
 from harness.expected.causes import Expected
+from harness.guest import answer
 from harness.host import namespace
 from harness.host.real_backends.find import given_programs, lacking
 from harness.host.syscalls import missing
 from harness.mutants import find_mutant
 from harness.printable import is_text, printable
-from harness.record import runs
+from harness.record import pairs, runs
 from harness.record.ongoing import Records
-from harness.record.pairs import explained
 from harness.record.results import NotRun, Shard, VmmInfo, from_dict
 from harness.record.selection import Selection
 from harness.run import options, park, second_look
@@ -360,8 +360,8 @@ def pytest_runtest_makereport(
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    """Let pairs say whose they are, where a test compares them in vain."""
-    return explained(op, left, right)
+    """Let pairs say whose they are, and acks what they mean, where a test compares them in vain."""
+    return pairs.explained(op, left, right) or answer.explained(op, left, right)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterable
@@ -63,3 +64,15 @@ def test_guide_names_every_fixture_that_hands_over_a_nic(collected: list[Collect
     used = {name for each in collected for name in each.fixtures}
     assert {name for name in fixtures if name.startswith("nic")} <= told
     assert told <= used, "the guide names a fixture that no test uses"
+
+
+def test_assertion_speaks_in_words_or_not_at_all() -> None:
+    """A message that is no text is shown as Python shows it: `(3, 16 frames sent; ...)`, `VmmDied('...')`, `12`."""
+    files = [*(ROOT / "conformance").rglob("*.py"), *(ROOT / "harness" / "lifecycle").glob("*.py")]
+    wordless = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for file in files
+        for node in ast.walk(ast.parse(file.read_bytes()))
+        if isinstance(node, ast.Assert) and not isinstance(node.msg, ast.JoinedStr | ast.Constant | None)
+    ]
+    assert not wordless

@@ -23,7 +23,7 @@ from harness.errors import (
     VmmDied,
     VmmError,
 )
-from harness.evidence.blame import blame
+from harness.evidence.blame import blame, line_of
 from harness.evidence.judge import Judge, outcome_of
 from harness.evidence.rerun import Rerun
 from harness.evidence.threads import forget_threads, watch_threads
@@ -53,10 +53,10 @@ WORDS = VmmDied("base died (killed by SIGSYS) while answering vm.info; its last 
 # Verdicts
 
 
-def raised(error: BaseException, place: str = __file__) -> BaseException:
-    """The error as if code of that file had raised it."""
+def raised(error: BaseException, place: str = __file__, *, line: int = 1) -> BaseException:
+    """The error as if code in that line of the file had raised it."""
     try:
-        exec(compile("raise error", place, "exec"), {"error": error})
+        exec(compile("\n" * (line - 1) + "raise error", place, "exec"), {"error": error})
     except BaseException as met:
         return met
     raise AssertionError
@@ -132,6 +132,24 @@ def test_outcome_of_a_phase_that_did_not_fail(
     report: pytest.TestReport, error: BaseException | None, outcome: tuple[str, str] | None
 ) -> None:
     assert outcome_of(report, error, None) == outcome
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("x = 1\nassert x == 2", "owed: x == 2; found: 1 == 2"),
+        ("x = 1\nassert (\n    x\n    == 2)", "owed: x == 2; found: 1 == 2"),
+        ("x = 1\nassert x == 2, 'it should be 2'", "it should be 2"),
+    ],
+)
+def test_assertion_without_words_says_what_was_owed_and_what_was_found(
+    tmp_path: Path, source: str, reason: str
+) -> None:
+    file = tmp_path / "test_it.py"
+    file.write_text(source)
+    said = "it should be 2" if ", '" in source else "assert 1 == 2"
+    error = raised(AssertionError(said), str(file), line=2)
+    assert line_of(error) == reason
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from harness.errors import DeadlineExceeded, Owner, VmmError
-from harness.guest.answer import Ack, Answer, plain
+from harness.guest.answer import Ack, Answer, explained, plain
+from harness.record.pairs import ARRIVED
 
 ANSWERS = [
     (Ack.OK, "VQ_PAIRS_SET 2 was acknowledged", "OK"),
@@ -56,8 +57,40 @@ def test_what_is_no_answer_is_neither(ack: Ack | int) -> None:
             "VQ_PAIRS_SET 9 was acknowledged, and should have been refused",
         ),
         ("assert the host holds pairs 0-3: expected pair 0", "the host holds pairs 0-3: expected pair 0"),
+        (
+            "assert every frame should arrive once: 4 frames sent; landed on pair 0: 3, 1 lost",
+            "every frame should arrive once: 4 frames sent; landed on pair 0: 3, 1 lost",
+        ),
+        (
+            f"assert {ARRIVED} 0 SET_VRING_ENABLE of vring 2",
+            "the back end was sent 0 SET_VRING_ENABLE of vring 2: expected at least one",
+        ),
         ("assert 1 == 2", "assert 1 == 2"),
     ],
 )
 def test_assertion_about_an_answer_is_told_in_words(assertion: str, words: str) -> None:
     assert plain(assertion) == words
+
+
+@pytest.mark.parametrize(
+    ("operator", "left", "right", "words"),
+    [
+        ("is", Ack.OK, Ack.ERR, "the command was answered OK: expected ERR"),
+        ("is not", Ack.OK, Ack.OK, "the command was answered OK: expected anything but OK"),
+        ("in", Ack.NONE, (Ack.OK, Ack.ERR), "the command was answered no ack: expected one of OK, ERR"),
+        (
+            "==",
+            [Ack.OK, Ack.SILENCE],
+            [Ack.OK, Ack.OK],
+            "the commands were answered OK, silence: expected OK, OK",
+        ),
+        ("==", [], [], None),
+        ("==", 1, 0, None),
+        ("==", [Ack.OK, 3], [Ack.OK], None),
+        ("<", Ack.OK, Ack.ERR, None),
+    ],
+)
+def test_failed_comparison_of_acks_says_found_and_expected(
+    operator: str, left: object, right: object, words: str | None
+) -> None:
+    assert explained(operator, left, right) == (None if words is None else [words])

@@ -8,7 +8,7 @@ import pytest
 
 from harness.host.backend import HostView
 from harness.record.landed import Landed
-from harness.record.pairs import Count, Pairs, explained, named
+from harness.record.pairs import Count, Pairs, Vectors, Vrings, explained, named
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,7 @@ def test_they_are_sets_and_numbers_as_before() -> None:
 
 
 HOST, FRAMES = Pairs({0, 1}, "the host holds"), Pairs({0}, "frames landed on")
+DUE = Vectors({1, 9}, "due are")
 
 
 @pytest.mark.parametrize(
@@ -54,8 +55,20 @@ HOST, FRAMES = Pairs({0, 1}, "the host holds"), Pairs({0}, "frames landed on")
         ("==", FRAMES, HOST, "frames landed on pair 0: expected pairs 0-1 (the host holds them)"),
         ("<=", HOST, {0}, "the host holds pairs 0-1: expected at most pair 0"),
         ("==", Count(4, "the host counts"), 1, "the host counts 4 active pairs: expected 1"),
+        ("<=", {0}, HOST, "the host holds pairs 0-1: expected at least pair 0"),
+        (">=", HOST, {0, 2}, "the host holds pairs 0-1: expected at least pairs 0, 2"),
+        ("in", 2, HOST, "the host holds pairs 0-1: expected pair 2"),
+        ("not in", 1, DUE, "due are vectors 1, 9: expected no vector 1"),
+        ("==", Vrings(range(8), "enabled are"), {0, 1}, "enabled are vrings 0-7: expected vrings 0-1"),
+        ("==", HOST & {1, 5}, set(), "the host holds pair 1: expected no pair"),
+        (
+            ">=",
+            Count(1, "the back end was sent", "SET", ""),
+            2,
+            "the back end was sent 1 SET: expected at least 2",
+        ),
         ("==", 4, 1, None),
-        ("in", 1, HOST, None),
+        ("in", 1, {2}, None),
     ],
 )
 def test_failed_comparison_says_found_and_expected(

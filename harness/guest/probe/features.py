@@ -6,7 +6,10 @@ from enum import IntFlag
 
 
 class Feature(IntFlag):
-    """Features as a mask: combine with |, test with `in`."""
+    """Features as a mask: combine with |, test with `in`. It shows itself by names in failed assertions."""
+
+    def __repr__(self) -> str:
+        return self.name or hex(self)
 
     CSUM = 1 << 0
     GUEST_CSUM = 1 << 1

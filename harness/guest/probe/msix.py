@@ -17,6 +17,7 @@ from harness.guest.probe import pci
 from harness.guest.probe.bus import map_registers, read, write
 from harness.guest.probe.device import Common, VirtioDevice
 from harness.guest.probe.features import MULTIQUEUE, Feature
+from harness.record.pairs import Vectors
 
 if TYPE_CHECKING:
     from harness.guest.probe.net import VirtioNet
@@ -84,11 +85,11 @@ class PendingVectors:
             [device.put(Common.CONFIG_VECTOR, 2, vector), device.get(Common.CONFIG_VECTOR, 2)]
         )[0]
 
-    def pending(self) -> set[int]:
+    def pending(self) -> Vectors:
         """The vectors whose interrupt is due."""
         words = self._device.bus.run([read(8, self._pending + 8 * i) for i in range(-(-self.count // 64))])
         bits = sum(word << 64 * i for i, word in enumerate(words))
-        return {vector for vector in range(self.count) if bits >> vector & 1}
+        return Vectors((vector for vector in range(self.count) if bits >> vector & 1), "due are")
 
 
 class QueueVectors(PendingVectors):
@@ -107,7 +108,7 @@ class QueueVectors(PendingVectors):
             lambda: self.pending() >= set(wanted),
             owed_by=Owner.VMM,
             within=SENT_WITHIN,
-            last=lambda: f"due are vectors {sorted(self.pending())}; by queue they are {self.of_queue}",
+            last=lambda: f"{self.pending()!r}; by queue they are {self.of_queue}",
         )
 
 

@@ -19,6 +19,7 @@ from harness.host.vhost_user.net_config import NO_MAC, NetConfig
 from harness.host.vhost_user.offer import Offer
 from harness.host.vhost_user.payloads import RegionDescription
 from harness.host.vhost_user.ring import Counters
+from harness.record.pairs import Vrings
 
 T = TypeVar("T")
 
@@ -118,6 +119,11 @@ class Backend:
         """Every SET_VRING_ENABLE from a mark on, in order."""
         return self.log.enables(since)
 
+    def switched(self, since: int = 0, *, on: bool) -> frozenset[int]:
+        """The vrings that SET_VRING_ENABLE enabled, or disabled, for however short a time, from a mark on."""
+        words = f"the VMM {'enabled' if on else 'disabled'}"
+        return Vrings((change.ring for change in self.enables(since) if change.on is on), words)
+
     @property
     def acked_features(self) -> int:
         """The mask of the latest SET_FEATURES."""
@@ -149,13 +155,13 @@ class Backend:
         self._check_index(index)
         return self.rings()[index]
 
-    def enabled_rings(self) -> set[int]:
+    def enabled_rings(self) -> frozenset[int]:
         """The vrings that are enabled, whether started or not."""
-        return {ring.index for ring in self.rings() if ring.enabled}
+        return Vrings((ring.index for ring in self.rings() if ring.enabled), "enabled in the back end are")
 
-    def started_rings(self) -> set[int]:
+    def started_rings(self) -> frozenset[int]:
         """The vrings that are started, whether enabled or not."""
-        return {ring.index for ring in self.rings() if ring.started}
+        return Vrings((ring.index for ring in self.rings() if ring.started), "started in the back end are")
 
     def enabled_pairs(self) -> int | None:
         """n where exactly vrings 0 to 2n - 1 are enabled; None for any other pattern."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from harness.errors import BadInput
 from harness.host.vhost_user.log import Entry
 from harness.host.vhost_user.messages import Kind, replies
+from harness.record.pairs import ARRIVED, Count
 
 
 @dataclass(eq=False)
@@ -26,8 +27,7 @@ class Match:
             raise BadInput(f"nth counts from 1, so {self.nth} is no message")
         self.seen = 0
         """Messages that fitted so far, whether or not they were the n-th."""
-        self.struck = 0
-        """Messages that were acted on: 0 means that the fault or rule never came to bear."""
+        self._struck = 0
 
     def strikes(self, entry: Entry) -> bool:
         """Whether to act on this message; counts it."""
@@ -40,8 +40,13 @@ class Match:
         self.seen += 1
         if self.nth not in (None, self.seen):
             return False
-        self.struck += 1
+        self._struck += 1
         return True
+
+    @property
+    def struck(self) -> int:
+        """Messages that were acted on: 0 means that the fault or rule never came to bear."""
+        return Count(self._struck, ARRIVED, Match.__str__(self), "")
 
     def __str__(self) -> str:
         words = [f"{self.kind.name}"]

@@ -152,7 +152,7 @@ def test_messages_kept_back_leave_nothing(
         front.negotiate()
         front.share_memory()
         assert front.start_ring(0) == 0
-        assert (inner.started_rings(), rule.struck) == (set(), 1)
+        assert (inner.started_rings(), rule.struck) == (frozenset(), 1)
 
 
 def test_a_dropped_message_closes_its_descriptors(

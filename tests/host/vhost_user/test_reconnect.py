@@ -50,7 +50,7 @@ def test_a_vmm_that_comes_back_finds_stopped_and_disabled_rings(
     running.set_pairs(3)
     running.socket.close()
     backend.wait("the loss", lost, within=2)
-    assert (backend.enabled_pairs(), backend.started_rings()) == (3, set())
+    assert (backend.enabled_pairs(), backend.started_rings()) == (3, frozenset())
     again = connect()
     again.negotiate()
     assert (backend.connections, backend.enabled_pairs()) == (2, 0)

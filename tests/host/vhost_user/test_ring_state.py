@@ -10,7 +10,7 @@ from harness.host.vhost_user.offer import DEFAULT_FEATURES, Offer
 
 from .frontend import FrontEnd
 
-ALL = set(range(8))
+ALL = frozenset(set(range(8)))
 
 
 def test_rings_begin_stopped_and_disabled(backend: Backend, front: FrontEnd) -> None:
@@ -102,7 +102,7 @@ def test_reset_device_disables_and_stops(
     front.set_pairs(4)
     assert (backend.enabled_pairs(), backend.started_rings()) == (4, ALL)
     front.tell(Kind.RESET_DEVICE)
-    assert (backend.enabled_pairs(), backend.started_rings()) == (0, set())
+    assert (backend.enabled_pairs(), backend.started_rings()) == (0, frozenset())
 
 
 def test_wait_pairs_returns_once_they_are_enabled(backend: Backend, running: FrontEnd) -> None:
