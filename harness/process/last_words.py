@@ -6,8 +6,8 @@ import re
 
 PANICKED = "panicked at"
 """What Rust prints when a thread panics, behind the thread's name. The process may live on, and answer nothing."""
-SECCOMP = "Possible seccomp violation"
-"""What cloud-hypervisor prints on SIGSYS before it ends."""
+SECCOMP = "seccomp violation"
+"""What VMMs that handle SIGSYS print before they end, be it with status 0."""
 
 FORBIDDEN = "its own seccomp filter forbade one of its system calls"
 """How that is told."""

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from harness.errors import DeadlineExceeded, VmmDied, VmmError
+from harness.errors import DeadlineExceeded, Lacks, VmmDied, VmmError
 from harness.guest.probe.driver import ProbeDriver
 from harness.guest.probe.features import MULTIQUEUE, Feature
 from harness.guest.probe.image import build_image
@@ -179,6 +179,9 @@ class Testbed:
 
     def launch(self, config: VmConfig) -> Vm:
         """Start a VM; it is stopped when the testbed closes."""
+        most = self.vmm.most_pairs
+        if any(nic.pairs > most for nic in config.nics):
+            raise Lacks(f"{self.vmm.name} has no NIC of more than {most} pairs")
         vm = self.vmm.launch(config, self.fresh_launch())
         self.adopt_vm(vm)
         self.journal.add("vmm", f"{self.vmm.name} started as process {vm.pid}")

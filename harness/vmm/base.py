@@ -270,6 +270,9 @@ class Vmm(ABC):
     kernel_format: ClassVar[KernelFormat] = KernelFormat.PVH
     """The form in which it is given the probe guest."""
 
+    most_pairs: ClassVar[int] = 0x8000
+    """The most pairs that it gives a NIC."""
+
     smallest_memory_mib: ClassVar[int] = 1
     """The least guest memory that it takes."""
 

@@ -18,6 +18,7 @@ class Kvmtool(Vmm):
     banner = "kvm tool"
     abilities = frozenset({Ability.SEVERAL_NICS, Ability.MAKES_TAPS})
     kernel_format = KernelFormat.BZIMAGE
+    most_pairs = 8
     queue_for_each_pair = False
 
     def launch(self, config: VmConfig, launch: Launch) -> TerminalVm:

@@ -23,6 +23,7 @@ class StratoVirt(Vmm):
     banner = "StratoVirt"
     abilities = frozenset({Ability.SEVERAL_NICS, Ability.MAKES_TAPS, Ability.DESCRIPTORS, Ability.VHOST_USER})
     kernel_format = KernelFormat.BZIMAGE
+    most_pairs = 16
     smallest_memory_mib = 128
 
     def launch(self, config: VmConfig, launch: Launch) -> TerminalVm:

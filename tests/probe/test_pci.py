@@ -73,6 +73,18 @@ def test_registers_below_4_gib_need_no_mapping(machine: Machine) -> None:
     assert not machine.mapped
 
 
+def test_function_on_the_root_bus_without_an_address_gets_one(device: SimulatedNet) -> None:
+    """Each device a part of its own: some VMMs leave them all at 0, where one hides the other."""
+    machine = Machine({(0, 3): net_function(device, 0), (0, 4): net_function(device, 0)})
+    found = [VirtioDevice(machine, Function(0, slot)).regions[Structure.COMMON].address for slot in (3, 4)]
+    assert found == [pci.ROOT_WINDOW + 3 * pci.ROOT_PART, pci.ROOT_WINDOW + 4 * pci.ROOT_PART]
+
+
+def test_function_on_the_root_bus_that_was_placed_is_left_as_it_is(machine: Machine) -> None:
+    before = pci.read_config(machine, NET)
+    assert pci.place_bars(machine, NET) == before
+
+
 def test_bar_of_32_bits_leaves_the_next_one_alone() -> None:
     config = bytearray(256)
     config[0x10:0x18] = (0xE0000000).to_bytes(4, "little") + (0xD0000000).to_bytes(4, "little")

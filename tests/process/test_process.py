@@ -15,6 +15,7 @@ from harness.deadline import PACE, wait_until
 from harness.errors import DeadlineExceeded, Owner, Unavailable
 from harness.process.child import VmmProcess
 from harness.process.exit_status import ExitStatus
+from harness.process.last_words import FORBIDDEN, own_words
 
 Run = Callable[..., VmmProcess]
 FOREVER = "import signal; print('up', flush=True); signal.pause()"
@@ -59,6 +60,18 @@ def test_end_is_told_as_the_shell_does(run: Run, code: str, status: ExitStatus, 
     assert process.wait(10) == status
     assert process.exit_status() == status
     assert str(status) == words
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "cloud-hypervisor: 1.2s: <vcpu0> WARN: x\n==== Possible seccomp violation ====\nTry running with strace",
+        "[1][2][a.rs:3]:ERROR: Can't set irq\nseccomp violation, Try running with `strace -ff` to identify the cause.",
+    ],
+    ids=["cloud-hypervisor", "stratovirt"],
+)
+def test_an_end_by_its_own_filter_is_told_before_what_it_calls_errors(said: str) -> None:
+    assert own_words(said) == FORBIDDEN
 
 
 def test_living_process_has_no_exit_status(run: Run) -> None:

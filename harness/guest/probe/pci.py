@@ -25,6 +25,10 @@ MEMORY_WINDOW = 0x20
 """Of a bridge: base and limit of the addresses that it passes on, in units of 1 MiB."""
 CAPABILITIES = 0x34
 CAPABILITY_VENDOR, CAPABILITY_MSIX = 0x09, 0x11
+ROOT_WINDOW = 0xC0000000
+"""Where the machines of all VMMs that were looked at have their devices' memory below 4 GiB, and no other."""
+ROOT_PART = 1 << 20
+"""Bytes of it for each device."""
 BRIDGE = 1
 """Header type of a PCI-to-PCI bridge (bits 0 to 6 of the byte at 0x0e)."""
 PRIMARY_TO_SUBORDINATE = 0x18
@@ -124,25 +128,40 @@ def bar_address(config: bytes, index: int) -> int:
 def place_bars(bus: Bus, function: Function) -> bytes:
     """Give an address to each memory BAR that has none, as a hot-plugged function's; the configuration space then.
 
-    Addresses come from the memory window that the firmware gave the bridge in front. A function on the root bus
-    is left as it is: VMMs that plug there place its BARs themselves.
+    Addresses come from the memory window that the firmware gave the bridge in front. On the root bus most VMMs have
+    placed what a driver needs; for those that leave it to firmware, each device has a part of a window of our own.
     """
     config = read_config(bus, function)
     if function.bridge is None:
-        return config
-    base, limit = struct.unpack("<HH", read_config(bus, function.bridge, MEMORY_WINDOW, 4))
-    free, end = (base & 0xFFF0) << 16, ((limit & 0xFFF0) << 16) + (1 << 20)
+        if all(bar_address(config, index) for index in _needed_bars(config)):
+            return config
+        free = ROOT_WINDOW + function.device * ROOT_PART
+        end = free + ROOT_PART
+    else:
+        base, limit = struct.unpack("<HH", read_config(bus, function.bridge, MEMORY_WINDOW, 4))
+        free, end = (base & 0xFFF0) << 16, ((limit & 0xFFF0) << 16) + (1 << 20)
     index = 0
     while index < BARS:
         (low,) = struct.unpack_from("<I", config, BAR0 + 4 * index)
         if not low & BAR_IO and not bar_address(config, index) and (size := _bar_size(bus, function, index)):
             place = -(-free // size) * size
             if place + size > end:
-                raise GuestError(f"the bridge in front of {function} has no room for a BAR of {size} bytes")
+                raise GuestError(f"there is no room in front of {function} for a BAR of {size} bytes")
             write_config(bus, function, BAR0 + 4 * index, 4, place)
             free = place + size
         index += 2 if low & 7 == BAR_64_BIT else 1
     return read_config(bus, function)
+
+
+def _needed_bars(config: bytes) -> set[int]:
+    """Those that virtio's structures and the MSI-X table lie in."""
+    found = set()
+    for at, identity in capabilities(config):
+        if identity == CAPABILITY_VENDOR and config[at + 4] < BARS:
+            found.add(config[at + 4])
+        elif identity == CAPABILITY_MSIX:
+            found.add(config[at + 4] & 7)
+    return found
 
 
 def _bar_size(bus: Bus, function: Function, index: int) -> int:
