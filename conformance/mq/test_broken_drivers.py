@@ -10,17 +10,18 @@ import pytest
 
 from harness.guest.answer import Ack
 from harness.guest.probe.bus import write
-from harness.guest.probe.device import NO_VECTOR, Common
 from harness.guest.probe.features import MULTIQUEUE
 from harness.guest.probe.msix import has_vectors, start_with_vectors
 from harness.guest.probe.net import HEADER, VirtioNet, pairs_set
-from harness.guest.probe.pci import Structure
+from harness.guest.probe.transport import NO_VECTOR, Common, Structure
 from harness.guest.probe.virtqueue import Buffer, Virtqueue
 from harness.guest.status import Status
 from harness.host.flows import flows
 from harness.lifecycle import check
 from harness.register.mark import requirement
 from harness.testbed.nic import ProbeNic
+from harness.vmm.abilities import Ability
+from harness.vmm.needs import needs
 
 PAIRS = 4
 NOWHERE = 1 << 40
@@ -44,8 +45,9 @@ def test_queue_that_does_not_exist_is_selected(nic: ProbeNic, net: VirtioNet, in
     """Each of its registers is written: nothing happens, its size is 0, and the queues that exist work on."""
     device = net.device
     select = device.put(Common.QUEUE_SELECT, 2, index)
-    for register, width in ((Common.QUEUE_SIZE, 2), (Common.QUEUE_VECTOR, 2), (Common.QUEUE_ENABLE, 2)):
-        device.bus.run([select, device.put(register, width, 1)])
+    for register in (Common.QUEUE_SIZE, Common.QUEUE_VECTOR, Common.QUEUE_ENABLE):
+        if device.transport.has(register):
+            device.bus.run([select, device.put(register, 2, 1)])
     for register in (Common.QUEUE_DESC, Common.QUEUE_DRIVER, Common.QUEUE_DEVICE):
         device.bus.run([select, device.put(register, 4, 0x1000)])
     size = device.queue_facts([index])[0].size
@@ -68,6 +70,7 @@ def test_vector_that_does_not_exist(nic: ProbeNic, net: VirtioNet, vector: int) 
     check_next_driver(nic)
 
 
+@needs(Ability.PCI)
 @requirement("NET-BAD-03", "NET-RST-04")
 def test_reset_clears_what_a_driver_left(nic: ProbeNic, net: VirtioNet) -> None:
     """Small rings and vectors of a driver are gone: registers read as at the start."""

@@ -6,7 +6,7 @@ from harness.guest.answer import Ack
 from harness.guest.probe.bus import write
 from harness.guest.probe.features import CONTROL, MULTIQUEUE
 from harness.guest.probe.net import CONFIG_MAX_PAIRS, VirtioNet
-from harness.guest.probe.pci import Structure
+from harness.guest.probe.transport import Structure
 from harness.guest.status import Status
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic

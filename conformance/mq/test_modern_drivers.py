@@ -11,10 +11,10 @@ import pytest
 from harness.deadline import wait_until
 from harness.errors import Owner
 from harness.guest.answer import Ack
-from harness.guest.probe.device import NO_VECTOR
 from harness.guest.probe.features import MULTIQUEUE, Feature
 from harness.guest.probe.msix import QueueVectors, start_with_vectors
 from harness.guest.probe.net import HEADER, VirtioNet, pairs_set
+from harness.guest.probe.transport import NO_VECTOR
 from harness.guest.probe.virtqueue import Used, Virtqueue
 from harness.guest.status import Status
 from harness.host.flows import flows

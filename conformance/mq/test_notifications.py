@@ -3,9 +3,9 @@
 import pytest
 
 from harness.guest.answer import Ack
-from harness.guest.probe.device import NO_VECTOR
 from harness.guest.probe.msix import CONFIG_VECTOR, has_vectors, start_with_vectors
 from harness.guest.probe.net import VirtioNet, pairs_set
+from harness.guest.probe.transport import NO_VECTOR
 from harness.guest.status import Status
 from harness.host.flows import flows
 from harness.register.mark import requirement

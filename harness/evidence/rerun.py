@@ -33,4 +33,4 @@ class Rerun:
 
     def _given(self, option: str, name: str) -> list[str]:
         vmm = self.build(name)
-        return [option, f"{vmm.name}={vmm.path}"]
+        return [option, f"{vmm.name}={vmm.place}"]

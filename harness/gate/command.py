@@ -14,11 +14,12 @@ from harness.expected.baseline import FOLDER, load_baselines, masked
 from harness.expected.compare import Finding, Kind, against_baselines, builds, exit_code
 from harness.expected.host_skips import accept as accept_skips
 from harness.expected.host_skips import accepted, default_file, excused
-from harness.gate.suite import RELEASE, run_suite
+from harness.gate.suite import run_suite
 from harness.interrupts import as_interrupts
 from harness.program import Parser
 from harness.record.results import Function, Run
 from harness.record.runs import newest
+from harness.vmm.find import may_be_a_build
 
 EPILOG = """\
 examples:
@@ -191,7 +192,7 @@ def _sides(
     if len(paths) == 1:
         raise BadInput("--base and --head must both have a =PATH, or neither")
     for path in paths:
-        if not Path(path).exists() and not path.startswith(RELEASE):
+        if not Path(path).exists() and not may_be_a_build(path):
             raise BadInput(f"there is no {path}: it should be a VMM, a results.json, or a folder with one")
     if not any(_is_results(path) for path in paths):
         run = run_suite([f"{name}={path}" for name, _, path in sides], options.report, of_the_suite)

@@ -13,11 +13,10 @@ from harness.invocation import words
 from harness.process.tether import run_tethered
 from harness.record.results import Run, load
 from harness.record.runs import folders
+from harness.vmm.find import from_anywhere
 
 SUITE_SECONDS = 2 * 3600 * PACE
 """Longer than any run of the suite: a run that takes more hangs."""
-RELEASE = "release:"
-"""How `--vmm` names a published build instead of a file."""
 
 
 def run_suite(
@@ -31,8 +30,8 @@ def run_suite(
     # the report has the failures, in order; here they would bury the verdict
     command = words(["--brief", "--report", str(report), *arguments])
     for vmm in vmms:
-        name, _, path = vmm.partition("=")
-        command += ["--vmm", vmm if path.startswith(RELEASE) else f"{name}={Path(path).absolute()}"]
+        name, _, place = vmm.partition("=")
+        command += ["--vmm", f"{name}={from_anywhere(place)}"]
     try:
         ended = run_tethered(command, within=SUITE_SECONDS, stdout=output)
     except subprocess.TimeoutExpired:

@@ -11,8 +11,8 @@ from harness.bisect.builds import NotBuilt, Recipe, binary_of
 from harness.bisect.shell import Git
 from harness.bisect.worktree import repository, worktree
 from harness.errors import BadInput, Unavailable
-from harness.gate.suite import RELEASE
 from harness.patch.progress import Progress
+from harness.vmm.find import may_be_a_build
 
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._+-]*)=(.+)", re.DOTALL)
 
@@ -36,7 +36,7 @@ def given(option: str, text: str) -> Side:
     """A build that is there: [NAME=]PATH or [NAME=]release:vX.Y. Raises BadInput."""
     match = _NAMED.fullmatch(text)
     name, vmm = (match[1], match[2]) if match else (option, text)
-    if not vmm.startswith(RELEASE) and not Path(vmm).is_file():
+    if not may_be_a_build(vmm):
         raise BadInput(
             f"--{option} {text}: there is no such file; give a VMM's binary or release, or its commit with --repo"
         )

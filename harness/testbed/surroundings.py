@@ -10,7 +10,7 @@ from typing import Self
 
 from harness.guest.probe.bus import Bus
 from harness.guest.probe.device import VirtioDevice
-from harness.guest.probe.pci import Function
+from harness.guest.probe.transport import Transport
 from harness.host.syscalls import FramesToo, Policy, Sightings, Supervisor, Trace
 from harness.host.vhost_user.rules import Rules, unaltered
 from harness.process.child import Spawn
@@ -30,7 +30,7 @@ class Surroundings:
     syscalls: Policy | None = None
     sightings: Sightings | None = None
     rules: Rules = unaltered
-    device: Callable[[Bus, Function], VirtioDevice] = VirtioDevice
+    device: Callable[[Bus, Transport], VirtioDevice] = VirtioDevice
     programs: Mapping[str, Path] = field(default_factory=dict)
     memory_room_mib: int = 0
 

@@ -246,9 +246,10 @@ class Testbed:
                 shares=shares,
                 iova_offset=IOVA_OFFSET if plan.iommu else 0,
                 device=self.surroundings.device,
+                slots=self.vmm.mmio_slots,
             )
             if iommu and plan.iommu:
-                iommu.attach(net.device.function)
+                iommu.attach(net.device)
             net.narrate = self._narrate
             driver = ProbeDriver(net, plan.features, queues=plan.queues)
             nics.append(Nic(vm, configs[i], driver, backends[i], self.journal))

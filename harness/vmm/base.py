@@ -261,6 +261,9 @@ class Vmm(ABC):
     banner: ClassVar[str]
     """How what it prints for its version begins; the number follows."""
 
+    named_by_kind: ClassVar[bool] = False
+    """Whether it is asked for as KIND:PATH, because its binary is that of another kind as well."""
+
     abilities: ClassVar[frozenset[Ability]] = frozenset()
     """What it can do beside that."""
 
@@ -275,6 +278,9 @@ class Vmm(ABC):
 
     smallest_memory_mib: ClassVar[int] = 1
     """The least guest memory that it takes."""
+
+    mmio_slots: ClassVar[Sequence[int]] = ()
+    """Addresses at which its virtio devices may have their registers, where they are on MMIO; else they are on PCI."""
 
     packaged_firmware: ClassVar[Path | None] = None
     """Where Debian puts a UEFI firmware for it, if it does; else the user gives one."""
@@ -306,6 +312,11 @@ class Vmm(ABC):
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name}: {self.version}>"
+
+    @property
+    def place(self) -> str:
+        """How `--vmm` asks for it."""
+        return f"{self.kind}:{self.path}" if self.named_by_kind else str(self.path)
 
     def lacks(self, ability: Ability) -> NoReturn:
         """Raise Lacks: the VMM does not have this ability, so that nothing can be said of how it uses it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.bounded import MIB, TooSlow, Unreadable, run
@@ -17,18 +17,24 @@ from harness.vmm.base import Vmm
 from harness.vmm.cloud_hypervisor import CloudHypervisor
 from harness.vmm.kvmtool import Kvmtool
 from harness.vmm.qemu import Qemu
+from harness.vmm.qemu_microvm import QemuMicrovm
 from harness.vmm.release import fetch_release
 from harness.vmm.stratovirt import StratoVirt
 
 QEMU_PROGRAM = "qemu-system-x86_64"
 CLOUD_HYPERVISOR_PROGRAM = "cloud-hypervisor"
+RELEASE = "release:"
+"""How `--vmm` names a published build instead of a file."""
 REFERENCE = QEMU_PROGRAM
 """The program beside which others are seen."""
 VERSION_PATIENCE = 10.0
 VERSION_LIMIT = MIB
 
 KINDS: tuple[type[Vmm], ...] = (CloudHypervisor, Qemu, StratoVirt, Alioth, Kvmtool)
-"""The programs that can be judged."""
+"""The programs that can be judged, told by what they print for --version."""
+
+ASKED_FOR: Mapping[str, type[Vmm]] = {kind.kind: kind for kind in (QemuMicrovm,)}
+"""Those that are asked for as KIND:PATH: another machine of one of these programs."""
 
 VERSION_WORDS = ("--version", "-version", "version")
 """How programs are asked for their version, in this order: StratoVirt ends over the first, crosvm over both."""
@@ -97,7 +103,7 @@ def identify(name: str | None, path: Path) -> Vmm:
 
 def _one(text: str, cache: Path | None) -> Vmm:
     name, equals, place = text.partition("=")
-    if not equals or "/" in name or name.startswith("release:"):
+    if not equals or "/" in name or ":" in name:
         name, place = "", text
     elif not _NAME.match(name):
         raise BadInput(
@@ -105,10 +111,34 @@ def _one(text: str, cache: Path | None) -> Vmm:
         )
     if not place:
         raise BadInput(f"--vmm {text}: a path is missing after the equals sign")
-    if place.startswith("release:"):
-        release = fetch_release(place.removeprefix("release:"), cache)
-        return identify(name or place.removeprefix("release:").partition("@")[0], release)
+    kind, colon, path = place.partition(":")
+    if colon and (asked := ASKED_FOR.get(kind)):
+        if not path:
+            raise BadInput(f"--vmm {text}: a path is missing after the colon")
+        program = identify(None, _program(path))
+        if not issubclass(asked, type(program)):
+            raise BadInput(f"--vmm {text}: {path} is a {program.kind}, which has no {kind}")
+        return asked(name or kind, program.path, program.version)
+    if place.startswith(RELEASE):
+        release = fetch_release(place.removeprefix(RELEASE), cache)
+        return identify(name or place.removeprefix(RELEASE).partition("@")[0], release)
     return identify(name or None, _program(place))
+
+
+def may_be_a_build(place: str) -> bool:
+    """Whether there is something where `place` points, as far as that can be said before it is used."""
+    kind, _, path = place.partition(":")
+    return place.startswith(RELEASE) or Path(path if kind in ASKED_FOR else place).is_file()
+
+
+def from_anywhere(place: str) -> str:
+    """The same build, as a command in another folder asks for it."""
+    kind, colon, path = place.partition(":")
+    if colon and kind in ASKED_FOR:
+        return f"{kind}:{from_anywhere(path)}"
+    if place.startswith(RELEASE):
+        return place
+    return str(Path(shutil.which(place) or place).absolute())
 
 
 def find_vmms(asked: Sequence[str], *, cache: Path | None = None) -> list[Vmm]:

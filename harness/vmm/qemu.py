@@ -9,7 +9,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError
 
@@ -96,8 +96,8 @@ def _kind_first(options: Mapping[str, Any]) -> dict[str, Any]:
     return {kind: options[kind], **{name: value for name, value in options.items() if name != kind}}
 
 
-def nic_arguments(nic: NicConfig, version: QemuVersion) -> list[str]:
-    """The command line's words for a NIC."""
+def nic_arguments(nic: NicConfig, version: QemuVersion, device: Mapping[str, Any]) -> list[str]:
+    """The command line's words for a NIC that is such a device."""
     words = []
     if isinstance(nic.attachment, VhostUserSocket):
         how = {"server": "on", "wait": "off"} if nic.attachment.server else version.reconnect
@@ -105,7 +105,7 @@ def nic_arguments(nic: NicConfig, version: QemuVersion) -> list[str]:
     return [
         *words,
         *("-netdev", _as_option(netdev_options(nic))),
-        *("-device", _as_option(device_options(nic, version))),
+        *("-device", _as_option(device)),
     ]
 
 
@@ -178,7 +178,7 @@ class QemuVm(Vm):
             case TapByFds(fds):
                 backend["fds"] = ":".join(map(self._hand_over, fds))
         self.call("netdev_add", **backend)
-        self.call("device_add", **{**device_options(nic, self.vmm.number), "bus": "port0"})
+        self.call("device_add", **{**self.vmm.device_options(nic), "bus": "port0"})
 
     def _hand_over(self, fd: int) -> str:
         """Give the process a descriptor; the name that it has there."""
@@ -267,6 +267,9 @@ class Qemu(Vmm):
     """A build of qemu-system-x86_64."""
 
     kind = "qemu"
+    machine: ClassVar[str] = MACHINE
+    bus_words: ClassVar[Sequence[str]] = ("-device", "pcie-root-port,id=port0,chassis=1")
+    """What NICs are plugged into, beside what the machine has."""
     banner = "QEMU emulator version"
     abilities = frozenset(Ability) - {
         Ability.BOOT_AGAIN,  # it ends with its VM
@@ -293,17 +296,21 @@ class Qemu(Vmm):
             return ""
         return f"QEMU {self.version} is given none with vhost-user, for it would end by SIGSEGV: take 8.2 or newer"
 
+    def device_options(self, nic: NicConfig) -> dict[str, Any]:
+        """A NIC's device on this machine, in QMP's form."""
+        return device_options(nic, self.number)
+
     def launch(self, config: VmConfig, launch: Launch) -> QemuVm:
         return self._launch(config, launch)
 
     def _launch(self, config: VmConfig, launch: Launch, *words: str) -> QemuVm:
         arguments = [
-            *("-machine", MACHINE, "-accel", f"tcg,tb-size={TRANSLATED_MIB}"),
+            *("-machine", self.machine, "-accel", f"tcg,tb-size={TRANSLATED_MIB}"),
             *("-cpu", "max", "-smp", str(self.cpus(config))),
             *("-m", f"{config.memory_mib}M{self._room(config)}"),
             *("-object", self._memory(config)),
             *("-nodefaults", "-no-user-config", "-display", "none"),
-            *("-device", "pcie-root-port,id=port0,chassis=1"),
+            *self.bus_words,
         ]
         if config.firmware is not None:
             arguments += ["-drive", f"if=pflash,format=raw,readonly=on,file={config.firmware}"]
@@ -316,7 +323,7 @@ class Qemu(Vmm):
         if any(nic.iommu for nic in config.nics):
             arguments += ["-device", "virtio-iommu-pci"]
         for nic in config.nics:
-            arguments += nic_arguments(nic, self.number)
+            arguments += nic_arguments(nic, self.number, self.device_options(nic))
         return self._start([*arguments, *config.extra_args, *words], config, launch)
 
     def restore(self, snapshot: Path, config: VmConfig, launch: Launch) -> QemuVm:

@@ -22,6 +22,7 @@ from harness.guest.linux import pktgen
 from harness.guest.linux.ethtool import parse_channels, parse_packets
 from harness.guest.linux.kernel import parse_interrupts, parse_log
 from harness.guest.probe import pci
+from harness.guest.probe.transport import Structure
 from harness.host.flows import flows, identified, read_stamp
 from harness.host.vhost_user.messages import Kind, decode
 from harness.host.vhost_user.payloads import Malformed
@@ -124,7 +125,7 @@ ABILITIES = b'{"probe_guest": {"works": true, "detail": ""}, "linux_guest": {"wo
 FRAME = flows(1)[0].frame(bytes.fromhex("020000000100"), 7)
 CONFIG = bytearray(pci.CONFIG_SIZE)
 CONFIG[:4], CONFIG[0x34] = bytes.fromhex("f41a4110"), 0x40
-for number, structure in enumerate(pci.Structure):
+for number, structure in enumerate(Structure):
     at = 0x40 + 20 * number
     CONFIG[at : at + 5] = bytes([0x09, at + 20 if number < 3 else 0, 20, structure, 4])
 

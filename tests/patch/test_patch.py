@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.gate.suite import RELEASE
 from harness.patch import command
 from harness.record.results import Run
 from harness.record.store import RunStore
+from harness.vmm.find import RELEASE
 from tests.bisect.conftest import BUILD, Repo, commits, folder, git
 from tests.synthetic_runs import MakeResult, MakeRun
 

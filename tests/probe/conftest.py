@@ -9,9 +9,10 @@ import pytest
 from harness.guest.probe.driver import ProbeDriver
 from harness.guest.probe.net import VirtioNet
 from tests.probe.machine import Machine
-from tests.probe.simulated_net import SimulatedNet, net_function
+from tests.probe.simulated_net import OnMmio, SimulatedNet, net_function
 
 MAC = "02:00:00:00:01:00"
+SLOT = 0xFEB00200
 
 
 @pytest.fixture
@@ -22,16 +23,20 @@ def device() -> SimulatedNet:
 
 @pytest.fixture
 def machine(device: SimulatedNet) -> Iterator[Machine]:
+    """The device is on PCI."""
     machine = Machine({(0, 3): net_function(device)})
     device.memory = machine.memory
     yield machine
     machine.close()
 
 
-@pytest.fixture
-def net(machine: Machine) -> VirtioNet:
-    """The driver, bound and not started."""
-    return VirtioNet(machine, MAC)
+@pytest.fixture(params=["pci", "mmio"])
+def net(request: pytest.FixtureRequest, machine: Machine, device: SimulatedNet) -> VirtioNet:
+    """The driver, bound and not started: whatever it does, it does on both transports."""
+    if request.param == "mmio":
+        machine.functions.clear()
+        machine.mmio[SLOT] = OnMmio(device)
+    return VirtioNet(machine, MAC, slots=[SLOT] if request.param == "mmio" else [])
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from harness.vmm.memory import MappedMemory
 
 FOUR_GIB = 1 << 32
 MEMORY = 32 << 20
+MMIO_SIZE = 0x200
 
 
 class Registers(Protocol):
@@ -55,10 +56,13 @@ class PciBridge(PciFunction):
 
 
 class Machine:
-    """A `Bus`. `functions` maps (bus number, device number) to what sits there."""
+    """A `Bus`. `functions` maps (bus number, device number) to what sits there, `mmio` addresses to registers."""
 
-    def __init__(self, functions: dict[tuple[int, int], PciFunction]) -> None:
+    def __init__(
+        self, functions: dict[tuple[int, int], PciFunction], mmio: dict[int, Registers] | None = None
+    ) -> None:
         self.functions = functions
+        self.mmio = mmio or {}
         fd = os.memfd_create("simulated guest")
         os.truncate(fd, MEMORY)
         self._ram = MappedMemory(fd, MEMORY)
@@ -112,4 +116,7 @@ class Machine:
         for function in self.functions.values():
             if function.registers is not None and 0 <= address - function.bar < 0x4000:
                 return function.registers, address - function.bar
+        for base, registers in self.mmio.items():
+            if 0 <= address - base < MMIO_SIZE:
+                return registers, address - base
         raise GuestError(f"nothing answers at {address:#x}")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from harness.guest.probe.bus import Memory
-from harness.guest.probe.device import Common
 from harness.guest.probe.features import MULTIQUEUE, Feature
+from harness.guest.probe.transport import Common
 from harness.guest.status import Status
 from harness.mac import mac_bytes
 from tests.probe.device_queue import Chain, DeviceQueue
@@ -218,3 +218,52 @@ def net_function(registers: SimulatedNet, bar: int = 0xE0000000) -> PciFunction:
     notify = struct.pack("<BBBBHIII", 20, 2, 0, 0, 0, NOTIFY, 0x1000, MULTIPLIER)
     function.add_capability(9, notify)
     return function
+
+
+MMIO = {
+    0x010: Common.DEVICE_FEATURE,
+    0x014: Common.DEVICE_FEATURE_SELECT,
+    0x020: Common.DRIVER_FEATURE,
+    0x024: Common.DRIVER_FEATURE_SELECT,
+    0x030: Common.QUEUE_SELECT,
+    0x038: Common.QUEUE_SIZE,
+    0x044: Common.QUEUE_ENABLE,
+    0x070: Common.STATUS,
+    0x080: Common.QUEUE_DESC,
+    0x084: Common.QUEUE_DESC + 4,
+    0x090: Common.QUEUE_DRIVER,
+    0x094: Common.QUEUE_DRIVER + 4,
+    0x0A0: Common.QUEUE_DEVICE,
+    0x0A4: Common.QUEUE_DEVICE + 4,
+    0x0FC: Common.GENERATION,
+}
+"""Offsets of virtio 1.2, table 4.1."""
+
+
+class OnMmio:
+    """A simulated device's registers as they lie on MMIO (virtio 1.2, 4.2.2)."""
+
+    def __init__(self, net: SimulatedNet, version: int = 2) -> None:
+        self.net = net
+        self.version = version
+
+    def load(self, offset: int, width: int) -> int:
+        """What a driver reads."""
+        if offset >= 0x100:
+            return self.net.load(DEVICE + offset - 0x100, width)
+        assert width == 4, "a register of MMIO was accessed in another width than 4 bytes"
+        match offset:
+            case 0x000 | 0x004 | 0x008:
+                return (0x74726976, self.version, 1)[offset // 4]
+            case 0x034:
+                return self.net.load(Common.QUEUE_SIZE, 2)
+        assert offset not in (0x014, 0x024, 0x030, 0x038, 0x050, 0x064), "a register to write was read"
+        return self.net.load(MMIO[offset], 4)
+
+    def store(self, offset: int, width: int, value: int) -> None:
+        """What a driver writes."""
+        assert width == 4, "a register of MMIO was accessed in another width than 4 bytes"
+        if offset == 0x050:
+            self.net.store(NOTIFY + MULTIPLIER * value, 2, value)
+        else:
+            self.net.store(MMIO[offset], 4, value)

@@ -8,9 +8,10 @@ import pytest
 
 from harness.errors import GuestError
 from harness.guest.probe import pci
-from harness.guest.probe.device import VirtioDevice
+from harness.guest.probe.device import QueueFacts, VirtioDevice
 from harness.guest.probe.net import find_net
-from harness.guest.probe.pci import Function, Structure
+from harness.guest.probe.pci import Function, Pci
+from harness.guest.probe.transport import Structure
 from tests.probe.machine import Machine, PciBridge, PciFunction
 from tests.probe.simulated_net import NOTIFY, SimulatedNet, net_function
 
@@ -44,24 +45,30 @@ def test_configuration_writes_touch_their_bytes_only(machine: Machine, width: in
 
 
 def test_device_is_enabled_for_memory_and_dma_without_interrupts(machine: Machine) -> None:
-    VirtioDevice(machine, NET)
+    Pci(machine, NET)
     assert pci.read_config(machine, NET, 4, 4)[:2] == bytes([0b110, 0b100])
 
 
 def test_structures_are_found_behind_the_bar(machine: Machine) -> None:
-    regions = VirtioDevice(machine, NET).regions
+    regions = Pci(machine, NET).regions
     assert regions[Structure.COMMON] == pci.Region(0xE0000000, 56)
     assert regions[Structure.NOTIFY] == pci.Region(0xE0000000 + NOTIFY, 0x1000, 4)
 
 
+def test_queues_are_counted_and_have_a_doorbell_each(machine: Machine) -> None:
+    device = VirtioDevice(machine, Pci(machine, NET))
+    assert device.num_queues == 9
+    assert device.queue_facts([7, 99]) == [QueueFacts(256, 7, False), QueueFacts(0, 99, False)]
+
+
 def test_size_of_the_vector_table_is_read(machine: Machine) -> None:
-    assert VirtioDevice(machine, NET).msix_vectors == 10
+    assert Pci(machine, NET).msix_vectors == 10
     assert pci.msix_vectors(bytes(256)) == 0
 
 
 def test_registers_above_4_gib_are_mapped_first(device: SimulatedNet) -> None:
     machine = Machine({(0, 3): net_function(device, HIGH)})
-    virtio = VirtioDevice(machine, NET)
+    virtio = VirtioDevice(machine, Pci(machine, NET))
     assert virtio.status == 0
     machine.mapped.clear()
     with pytest.raises(GuestError, match="page fault at 0x3fffff8"):
@@ -69,7 +76,7 @@ def test_registers_above_4_gib_are_mapped_first(device: SimulatedNet) -> None:
 
 
 def test_registers_below_4_gib_need_no_mapping(machine: Machine) -> None:
-    assert VirtioDevice(machine, NET).status == 0
+    assert VirtioDevice(machine, Pci(machine, NET)).status == 0
     assert not machine.mapped
 
 
@@ -95,7 +102,7 @@ def test_bar_of_32_bits_leaves_the_next_one_alone() -> None:
 def test_first_structure_of_a_kind_counts(machine: Machine) -> None:
     second = bytes([16, 1, 0, 0, 0, 0, 0]) + bytes(8)
     machine.functions[0, 3].add_capability(9, second)
-    assert VirtioDevice(machine, NET).regions[Structure.COMMON].length == 56
+    assert Pci(machine, NET).regions[Structure.COMMON].length == 56
 
 
 def test_missing_structures_are_named() -> None:
@@ -115,7 +122,7 @@ def test_capability_list_that_runs_in_a_circle_ends(machine: Machine) -> None:
 def test_device_is_chosen_by_its_mac(device: SimulatedNet) -> None:
     other = net_function(SimulatedNet(1, OTHER), 0xF0000000)
     machine = Machine({(0, 1): PciFunction(0x1AF4, 0x1042), (0, 3): net_function(device), (0, 5): other})
-    assert find_net(machine, OTHER).function == Function(0, 5)
+    assert str(find_net(machine, OTHER).transport) == "00:05.0"
 
 
 def test_missing_mac_names_those_that_are_there(machine: Machine) -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from harness.errors import DeadlineExceeded, GuestError
 from harness.guest.probe import device as device_module
-from harness.guest.probe.device import QueueFacts
 from harness.guest.probe.driver import ProbeDriver
 from harness.guest.probe.features import CONTROL, MULTIQUEUE, PLAIN, Feature
 from harness.guest.probe.net import VirtioNet
@@ -104,7 +103,8 @@ def test_receive_doorbells_ring_after_driver_ok(driver: ProbeDriver, device: Sim
 def test_absent_queue_has_size_0_and_is_left_out(net: VirtioNet) -> None:
     net.start(pairs=5)
     assert set(net.queues) == set(range(9))
-    assert net.device.queue_facts([7, 99]) == [QueueFacts(256, 7, True), QueueFacts(0, 99, False)]
+    there, absent = net.device.queue_facts([7, 99])
+    assert (there.size, there.enabled, absent.size, absent.enabled) == (256, True, 0, False)
 
 
 def test_start_asks_for_no_pair_count(driver: ProbeDriver, device: SimulatedNet) -> None:
@@ -152,7 +152,6 @@ def test_drivers_of_several_devices_keep_apart_in_memory(device: SimulatedNet) -
 def test_max_pairs_and_mac_are_read_from_the_configuration(net: VirtioNet) -> None:
     assert net.max_pairs == 4
     assert net.device.config_bytes(0, 6) == bytes.fromhex("020000000100")
-    assert net.device.num_queues == 9
 
 
 def test_device_is_left_short_of_driver_ok_on_request(net: VirtioNet, device: SimulatedNet) -> None:

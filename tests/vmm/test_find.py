@@ -12,7 +12,7 @@ from harness.deadline import PACE
 from harness.errors import BadInput
 from harness.vmm import find
 from harness.vmm.base import Vmm
-from harness.vmm.find import find_vmms
+from harness.vmm.find import find_vmms, from_anywhere
 from tests.vmm.fakes import make_fake, processes_naming
 
 
@@ -30,6 +30,26 @@ def refused(*asked: str) -> str:
 
 
 # What can be used
+
+
+def test_another_machine_is_asked_for_by_its_kind(tmp_path: Path) -> None:
+    qemu = make_fake(tmp_path, "qmp-silent")
+    plain, named = find_vmms([f"qemu-microvm:{qemu}", f"micro=qemu-microvm:{qemu}"])
+    assert (plain.name, plain.kind, plain.path) == ("qemu-microvm", "qemu-microvm", qemu)
+    assert (named.name, named.kind, named.place) == ("micro", "qemu-microvm", f"qemu-microvm:{qemu}")
+    assert find_vmms([named.place])[0].path == named.path
+
+
+def test_machine_of_another_program_is_refused(fake: Path) -> None:
+    assert "is a cloud-hypervisor, which has no qemu-microvm" in refused(f"qemu-microvm:{fake}")
+    assert "a path is missing after the colon" in refused("x=qemu-microvm:")
+
+
+def test_same_build_from_another_folder(fake: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(fake.parent)
+    assert from_anywhere("api-healthy") == str(fake)
+    assert from_anywhere("qemu-microvm:./api-healthy") == f"qemu-microvm:{fake}"
+    assert from_anywhere("release:v52.0") == "release:v52.0"
 
 
 def test_build_is_known_by_what_it_says_of_itself(fake: Path) -> None:

@@ -11,8 +11,10 @@ import pytest
 
 from harness.errors import BadInput, DeadlineExceeded, Lacks, VmmDied, VmmError
 from harness.vmm import qemu as qemu_module
+from harness.vmm.abilities import Ability
 from harness.vmm.base import Launch, NicConfig, TapByFds, TapByName, VhostUserSocket, Vm, VmConfig, Vmm
 from harness.vmm.qemu import Qemu, QemuVm, device_options, nic_arguments
+from harness.vmm.qemu_microvm import QemuMicrovm
 from harness.vmm.qemu_version import QemuVersion
 from tests.vmm.conftest import Start
 
@@ -90,6 +92,10 @@ def test_what_qemu_does_not_do_is_one_sentence(running: Vm) -> None:
         assert isinstance(running, QemuVm)
 
 
+def arguments(nic: NicConfig, version: QemuVersion) -> list[str]:
+    return nic_arguments(nic, version, device_options(nic, version))
+
+
 @pytest.mark.parametrize(
     ("nic", "netdev"),
     [
@@ -100,13 +106,13 @@ def test_what_qemu_does_not_do_is_one_sentence(running: Vm) -> None:
     ids=["tap", "descriptors", "vhost-user"],
 )
 def test_netdev_counts_pairs(nic: TapByName, netdev: str) -> None:
-    words = nic_arguments(NicConfig("n", MAC, 2, nic), OLD)
+    words = arguments(NicConfig("n", MAC, 2, nic), OLD)
     assert words[words.index("-netdev") + 1] == netdev
     assert f"mac={MAC},mq=on" in words[words.index("-device") + 1]
 
 
 def test_tap_of_one_pair_is_not_multi_queue() -> None:
-    words = " ".join(nic_arguments(NicConfig("n", MAC, 1, TapByName("t")), OLD))
+    words = " ".join(arguments(NicConfig("n", MAC, 1, TapByName("t")), OLD))
     assert "queues=" not in words
     assert "mq=off" in words
 
@@ -145,7 +151,7 @@ def test_a_version_that_is_none_is_said() -> None:
 def test_a_back_end_is_connected_to_again_in_the_words_of_the_version(
     version: tuple[int, int], words: str
 ) -> None:
-    said = nic_arguments(TO_A_BACK_END, QemuVersion(version))
+    said = arguments(TO_A_BACK_END, QemuVersion(version))
     assert said[said.index("-chardev") + 1] == words
 
 
@@ -160,7 +166,18 @@ def test_only_a_version_that_would_end_over_them_is_given_no_vectors() -> None:
 
 def test_the_installed_qemu_knows_each_word_and_calls_none_deprecated(qemu: Vmm, workdir: Path) -> None:
     nowhere = replace(TO_A_BACK_END, attachment=VhostUserSocket(workdir / "nowhere"))
-    words = tuple(nic_arguments(nowhere, QemuVersion.of(qemu.version))[:2])
+    words = tuple(arguments(nowhere, QemuVersion.of(qemu.version))[:2])
     with qemu.launch(VmConfig(kernel=None, memory_mib=16, extra_args=words), Launch(workdir)) as vm:
         assert vm.state() == "running"
         assert "deprecated" not in vm.log()
+
+
+def test_microvm_has_its_devices_on_mmio(workdir: Path) -> None:
+    micro = QemuMicrovm("m", Path("/q"), "7.2.22")
+    options = micro.device_options(NicConfig("n", MAC, 2, TapByName("t")))
+    assert options["driver"] == "virtio-net-device"
+    assert options["mq"] is True
+    assert not {"vectors", "disable-legacy", "romfile"} & options.keys()
+    assert micro.withholds_vectors(TO_A_BACK_END) == ""
+    assert (micro.mmio_slots[0], micro.mmio_slots[-1], len(micro.mmio_slots)) == (0xFEB00000, 0xFEB02E00, 24)
+    assert Ability.PCI not in micro.abilities

@@ -1,50 +1,24 @@
-"""A virtio PCI device as registers: status, features, queues, doorbells (virtio 1.2, 4.1.4 and 3.1.1)."""
+"""A virtio device as registers: status, features, queues, doorbells (virtio 1.2, 3.1.1, 4.1.4 and 4.2)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 from harness.deadline import wait_until
 from harness.errors import HarnessError, Owner
-from harness.guest.probe import pci
-from harness.guest.probe.bus import Bus, Operation, map_registers, read, write
+from harness.guest.probe.bus import Bus, Operation, read, write
 from harness.guest.probe.features import Feature
-from harness.guest.probe.pci import Function, Structure
+from harness.guest.probe.transport import NO_VECTOR, Common, Structure, Transport
 from harness.guest.probe.virtqueue import Virtqueue
 from harness.guest.status import Status
 
-NO_VECTOR = 0xFFFF
 RESET_PATIENCE = 5.0
-_FOUR_GIB = 1 << 32
-
-
-class Common(IntEnum):
-    """Offsets in the common configuration structure (virtio 1.2, 4.1.4.3)."""
-
-    DEVICE_FEATURE_SELECT = 0
-    DEVICE_FEATURE = 4
-    DRIVER_FEATURE_SELECT = 8
-    DRIVER_FEATURE = 12
-    CONFIG_VECTOR = 16
-    NUM_QUEUES = 18
-    STATUS = 20
-    GENERATION = 21
-    QUEUE_SELECT = 22
-    QUEUE_SIZE = 24
-    QUEUE_VECTOR = 26
-    QUEUE_ENABLE = 28
-    QUEUE_NOTIFY_OFFSET = 30
-    QUEUE_DESC = 32
-    QUEUE_DRIVER = 40
-    QUEUE_DEVICE = 48
-    QUEUE_RESET = 58
 
 
 @dataclass(frozen=True)
 class QueueFacts:
-    """What the device says of a virtqueue: its largest size (0: there is none), doorbell offset, enabled."""
+    """What the device says of a virtqueue: largest size (0: there is none), queue_notify_off (0 on MMIO), enabled."""
 
     size: int
     notify_offset: int
@@ -52,35 +26,28 @@ class QueueFacts:
 
 
 class VirtioDevice:
-    """One virtio PCI function, driven register by register. Nothing is done on the caller's behalf."""
+    """One virtio device, driven register by register. Nothing is done on the caller's behalf."""
 
-    def __init__(self, bus: Bus, function: Function) -> None:
+    def __init__(self, bus: Bus, transport: Transport) -> None:
         self.bus = bus
-        self.function = function
-        config = pci.place_bars(bus, function)
-        self.regions = pci.virtio_regions(config)
-        self.msix_vectors = pci.msix_vectors(config)
-        enable = pci.COMMAND_MEMORY | pci.COMMAND_BUS_MASTER | pci.COMMAND_NO_INTX
-        pci.write_config(bus, function, pci.COMMAND, 2, enable)
-        high = [region for region in self.regions.values() if region.address >= _FOUR_GIB]
-        bus.run([map_registers(region.address, max(region.length, 1)) for region in high])
-        self._doorbells: dict[int, int] = {}
+        self.transport = transport
+        self._doorbells: dict[int, Operation] = {}
 
     def release(self) -> None:
-        """Take the right to reach memory from the function, as an operating system does that unbinds a driver."""
-        pci.write_config(self.bus, self.function, pci.COMMAND, 2, pci.COMMAND_MEMORY | pci.COMMAND_NO_INTX)
+        """Take the right to reach memory from the device, as an operating system does that unbinds a driver."""
+        self.transport.release(self.bus)
 
     def at(self, structure: Structure, offset: int) -> int:
         """Guest-physical address of a register."""
-        return self.regions[structure].address + offset
+        return self.transport.at(structure, offset)
 
     def get(self, register: Common, width: int) -> Operation:
-        """The operation that reads a common register."""
-        return read(width, self.at(Structure.COMMON, register))
+        """The operation that reads a register."""
+        return self.transport.get(register, width)
 
     def put(self, register: Common, width: int, value: int) -> Operation:
-        """The operation that writes a common register."""
-        return write(width, self.at(Structure.COMMON, register), value)
+        """The operation that writes a register."""
+        return self.transport.put(register, width, value)
 
     def config(self, offset: int, width: int) -> int:
         """A field of the device-specific configuration."""
@@ -102,7 +69,7 @@ class VirtioDevice:
         return Status(self.bus.run([self.put(Common.STATUS, 1, status), self.get(Common.STATUS, 1)])[0])
 
     def reset(self) -> None:
-        """Write 0 and wait until the device reads 0 (virtio 1.2, 4.1.4.3.2)."""
+        """Write 0 and wait until the device reads 0 (virtio 1.2, 4.1.4.3.2 and 4.2.2.1)."""
         self._doorbells.clear()
         if self.set_status(Status(0)):
             wait_until(
@@ -160,29 +127,34 @@ class VirtioDevice:
 
     def queue_facts(self, indices: Sequence[int]) -> list[QueueFacts]:
         """What the device says of these virtqueues, in one batch."""
+        wanted = [Common.QUEUE_SIZE, Common.QUEUE_NOTIFY_OFFSET, Common.QUEUE_ENABLE]
+        registers = [register for register in wanted if self.transport.has(register)]
         operations = []
         for index in indices:
-            operations += [
-                self.put(Common.QUEUE_SELECT, 2, index),
-                self.get(Common.QUEUE_SIZE, 2),
-                self.get(Common.QUEUE_NOTIFY_OFFSET, 2),
-                self.get(Common.QUEUE_ENABLE, 2),
-            ]
+            operations.append(self.put(Common.QUEUE_SELECT, 2, index))
+            operations += [self.get(register, 2) for register in registers]
         values = self.bus.run(operations)
-        return [QueueFacts(values[i], values[i + 1], bool(values[i + 2])) for i in range(0, len(values), 3)]
+        facts = []
+        for at in range(0, len(values), len(registers)):
+            read_back = dict(zip(registers, values[at:], strict=False))
+            offset = read_back.get(Common.QUEUE_NOTIFY_OFFSET, 0)
+            facts.append(
+                QueueFacts(read_back[Common.QUEUE_SIZE], offset, bool(read_back[Common.QUEUE_ENABLE]))
+            )
+        return facts
 
     def enable_queues(self, queues: Sequence[Virtqueue]) -> None:
         """Tell the device where these virtqueues lie, and enable them. Their vectors are NO_VECTOR."""
         facts = self.queue_facts([queue.index for queue in queues])
         operations = []
         for queue, fact in zip(queues, facts, strict=True):
-            notify = self.regions[Structure.NOTIFY]
-            self._doorbells[queue.index] = notify.address + fact.notify_offset * notify.multiplier
+            self._doorbells[queue.index] = self.transport.doorbell(queue.index, fact.notify_offset)
             operations += [
                 self.put(Common.QUEUE_SELECT, 2, queue.index),
                 self.put(Common.QUEUE_SIZE, 2, queue.size),
-                self.put(Common.QUEUE_VECTOR, 2, NO_VECTOR),
             ]
+            if self.transport.has(Common.QUEUE_VECTOR):
+                operations.append(self.put(Common.QUEUE_VECTOR, 2, NO_VECTOR))
             for register, address in (
                 (Common.QUEUE_DESC, queue.descriptors),
                 (Common.QUEUE_DRIVER, queue.available),
@@ -208,7 +180,7 @@ class VirtioDevice:
         """The operation that notifies the device of new buffers on a virtqueue that was enabled."""
         if index not in self._doorbells:
             raise HarnessError(f"virtqueue {index} was not enabled: those are {sorted(self._doorbells)}")
-        return write(2, self._doorbells[index], index)
+        return self._doorbells[index]
 
     def notify(self, *indices: int) -> None:
         """Ring the doorbells of these virtqueues, in this order."""

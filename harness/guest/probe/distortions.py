@@ -53,7 +53,8 @@ class RingsTheNextBell(VirtioDevice):
 
     def doorbell(self, index: int) -> Operation:
         """The right address, the wrong number."""
-        return replace(super().doorbell(index), value=index + 1, address=super().doorbell(index).address + 4)
+        bell = super().doorbell(index)
+        return replace(bell, value=index + 1, address=bell.address + self.transport.bell_stride)
 
 
 @dataclass(frozen=True)

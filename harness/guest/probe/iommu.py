@@ -6,7 +6,7 @@ import struct
 from enum import IntEnum, IntFlag
 
 from harness.deadline import wait_until
-from harness.errors import GuestError, Owner
+from harness.errors import GuestError, Lacks, Owner
 from harness.guest.probe import pci
 from harness.guest.probe.bus import Bus
 from harness.guest.probe.device import VirtioDevice
@@ -51,7 +51,7 @@ class VirtioIommu:
 
     def __init__(self, bus: Bus, arena: Arena) -> None:
         self._arena = arena
-        self._device = VirtioDevice(bus, _find(bus))
+        self._device = VirtioDevice(bus, pci.Pci(bus, _find(bus)))
         self._device.reset()
         status = self._device.negotiate(Feature.VERSION_1 | _MAP_UNMAP)
         if not status & Status.FEATURES_OK:
@@ -60,8 +60,11 @@ class VirtioIommu:
         self._device.enable_queues([self._requests, events])  # some devices start with both alone
         self._device.driver_ok()
 
-    def attach(self, endpoint: Function) -> None:
-        """Put a PCI function under the IOMMU: from now on it reaches what is mapped, and nothing else."""
+    def attach(self, device: VirtioDevice) -> None:
+        """Put a device on PCI under the IOMMU: from now on it reaches what is mapped, and nothing else."""
+        if not isinstance(device.transport, pci.Pci):
+            raise Lacks("the suite puts no device on MMIO under an IOMMU")
+        endpoint = device.transport.function
         number = endpoint.bus << 8 | endpoint.device << 3 | endpoint.function
         self._send(Request.ATTACH, struct.pack("<III4x", _DOMAIN, number, 0))
 

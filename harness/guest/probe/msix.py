@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from harness.deadline import wait_until
-from harness.errors import GuestError, Owner
+from harness.errors import GuestError, Lacks, Owner
 from harness.guest.probe import pci
 from harness.guest.probe.bus import map_registers, read, write
-from harness.guest.probe.device import Common, VirtioDevice
+from harness.guest.probe.device import VirtioDevice
 from harness.guest.probe.features import MULTIQUEUE, Feature
+from harness.guest.probe.transport import Common
 from harness.record.pairs import Vectors
 
 if TYPE_CHECKING:
@@ -33,7 +33,10 @@ ENABLE = 1 << 15
 
 def has_vectors(device: VirtioDevice) -> bool:
     """Whether the device has MSI-X at all."""
-    return _capability(pci.read_config(device.bus, device.function)) is not None
+    transport = device.transport
+    if not isinstance(transport, pci.Pci):
+        return False
+    return _capability(pci.read_config(device.bus, transport.function)) is not None
 
 
 def _capability(config: bytes) -> int | None:
@@ -45,7 +48,10 @@ class PendingVectors:
 
     def __init__(self, device: VirtioDevice) -> None:
         self._device = device
-        config = pci.read_config(device.bus, device.function)
+        if not isinstance(device.transport, pci.Pci):
+            raise Lacks("virtio over MMIO has no MSI-X")
+        function = device.transport.function
+        config = pci.read_config(device.bus, function)
         if (at := _capability(config)) is None:
             raise GuestError("the device has no MSI-X capability")
         table, pending = struct.unpack_from("<II", config, at + 4)
@@ -58,7 +64,7 @@ class PendingVectors:
         device.bus.run(
             [write(4, self._table + ENTRY * i + VECTOR_CONTROL, MASKED) for i in range(self.count)]
         )
-        pci.write_config(device.bus, device.function, at + 2, 2, control)
+        pci.write_config(device.bus, function, at + 2, 2, control)
 
     def map_queues(self, vectors: Mapping[int, int]) -> dict[int, int]:
         """Map virtqueues to vectors; what the device reads back, by virtqueue."""
@@ -126,5 +132,5 @@ def start_with_vectors(
 
 def give_each_queue_a_vector(device: VirtioDevice, queues: Iterable[int]) -> None:
     """Map each virtqueue to a vector of its own, as drivers have that do not poll; none where there is no MSI-X."""
-    with suppress(GuestError):
+    if has_vectors(device):
         PendingVectors(device).map_queues({queue: number for number, queue in enumerate(queues, 1)})

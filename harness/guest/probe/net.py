@@ -7,7 +7,7 @@ receive ring are put back.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, ItemsView, Mapping, Sequence
+from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -15,12 +15,12 @@ from enum import IntEnum
 from harness.deadline import PACE, Deadline, wait_until
 from harness.errors import DeadlineExceeded, GuestError, HarnessError, Owner
 from harness.guest.answer import UNTOUCHED, Ack, Answer
-from harness.guest.probe import pci
+from harness.guest.probe import mmio, pci
 from harness.guest.probe.bus import Bus
-from harness.guest.probe.device import Common, VirtioDevice
+from harness.guest.probe.device import VirtioDevice
 from harness.guest.probe.features import MULTIQUEUE, Feature
 from harness.guest.probe.packed import PackedVirtqueue
-from harness.guest.probe.pci import Function
+from harness.guest.probe.transport import Common, Transport
 from harness.guest.probe.virtqueue import DESCRIPTOR_BYTES, Arena, Buffer, Position, Used, Virtqueue
 from harness.guest.status import Status
 from harness.mac import mac_bytes
@@ -70,19 +70,29 @@ class DriverState:
 
 
 def find_net(
-    bus: Bus, mac: str, make: Callable[[Bus, Function], VirtioDevice] = VirtioDevice
+    bus: Bus,
+    mac: str,
+    make: Callable[[Bus, Transport], VirtioDevice] = VirtioDevice,
+    slots: Sequence[int] = (),
 ) -> VirtioDevice:
-    """The network device with this MAC address. Raises GuestError, naming those found, if there is none."""
+    """The network device with this MAC address, on MMIO at one of `slots`, or without them on PCI.
+
+    Raises GuestError, naming those found, if there is none.
+    """
     wanted, seen = mac_bytes(mac), []
-    for function in pci.scan(bus):
-        if not pci.is_virtio_net(pci.read_config(bus, function, 0, 4)):
-            continue
-        device = make(bus, function)
+    for transport in mmio.scan(bus, slots) if slots else _on_pci(bus):
+        device = make(bus, transport)
         found = device.config_bytes(CONFIG_MAC, 6)
         if found == wanted:
             return device
-        seen.append(f"{function} {found.hex(':')}")
+        seen.append(f"{transport} {found.hex(':')}")
     raise GuestError(f"the guest sees no virtio-net device with MAC {mac}; it sees {seen or 'none'}")
+
+
+def _on_pci(bus: Bus) -> Iterator[Transport]:
+    for function in pci.scan(bus):
+        if pci.is_virtio_net(pci.read_config(bus, function, 0, 4)):
+            yield pci.Pci(bus, function)
 
 
 def arena_of(bus: Bus, share: int, shares: int, iova_offset: int = 0) -> Arena:
@@ -120,6 +130,7 @@ class VirtioNet:
 
     Drivers of several devices in one guest divide its memory: this one takes part `share` of `shares` equal ones. The
     device is told all addresses `iova_offset` higher: see harness.guest.probe.iommu.
+    `slots` are the addresses at which a machine without PCI has its devices.
     """
 
     def __init__(
@@ -130,14 +141,15 @@ class VirtioNet:
         share: int = 0,
         shares: int = 1,
         iova_offset: int = 0,
-        device: Callable[[Bus, Function], VirtioDevice] = VirtioDevice,
+        device: Callable[[Bus, Transport], VirtioDevice] = VirtioDevice,
+        slots: Sequence[int] = (),
     ) -> None:
         self.bus = bus
         self.mac = mac
         self.share, self.shares = share, shares
         self._iova_offset = iova_offset
-        self._make_device = device
-        self.device = find_net(bus, mac, device)
+        self._make_device, self._slots = device, slots
+        self.device = find_net(bus, mac, device, slots)
         self._arena = arena_of(bus, share, shares, iova_offset)
         self.queues = Queues()
         self._transmit_slots: dict[int, list[int]] = {}
@@ -169,6 +181,7 @@ class VirtioNet:
             shares=self.shares,
             iova_offset=self._iova_offset,
             device=self._make_device,
+            slots=self._slots,
         )
         net.narrate = self.narrate
         return net

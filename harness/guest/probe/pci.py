@@ -8,10 +8,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 
 from harness.errors import GuestError
-from harness.guest.probe.bus import Bus, Operation, port_in, port_out
+from harness.guest.probe.bus import Bus, Operation, map_registers, port_in, port_out, read, write
+from harness.guest.probe.transport import Common, Structure
 
 CONFIG_ADDRESS, CONFIG_DATA = 0xCF8, 0xCFC
 CONFIG_SIZE = 256
@@ -32,15 +32,7 @@ ROOT_PART = 1 << 20
 BRIDGE = 1
 """Header type of a PCI-to-PCI bridge (bits 0 to 6 of the byte at 0x0e)."""
 PRIMARY_TO_SUBORDINATE = 0x18
-
-
-class Structure(IntEnum):
-    """Configuration structure types of a virtio PCI capability (cfg_type)."""
-
-    COMMON = 1
-    NOTIFY = 2
-    ISR = 3
-    DEVICE = 4
+_FOUR_GIB = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -69,6 +61,51 @@ class Region:
     address: int
     length: int
     multiplier: int = 0
+
+
+class Pci:
+    """The registers of one virtio PCI function, which is given its addresses and enabled for memory and DMA."""
+
+    def __init__(self, bus: Bus, function: Function) -> None:
+        self.function = function
+        config = place_bars(bus, function)
+        self.regions = virtio_regions(config)
+        self.msix_vectors = msix_vectors(config)
+        write_config(bus, function, COMMAND, 2, COMMAND_MEMORY | COMMAND_BUS_MASTER | COMMAND_NO_INTX)
+        high = [region for region in self.regions.values() if region.address >= _FOUR_GIB]
+        bus.run([map_registers(region.address, max(region.length, 1)) for region in high])
+
+    def __str__(self) -> str:
+        return str(self.function)
+
+    @property
+    def bell_stride(self) -> int:
+        """See Transport."""
+        return self.regions[Structure.NOTIFY].multiplier
+
+    def has(self, register: Common) -> bool:
+        """See Transport."""
+        return True
+
+    def at(self, structure: Structure, offset: int) -> int:
+        """See Transport."""
+        return self.regions[structure].address + offset
+
+    def get(self, register: Common, width: int) -> Operation:
+        """See Transport."""
+        return read(width, self.at(Structure.COMMON, register))
+
+    def put(self, register: Common, width: int, value: int) -> Operation:
+        """See Transport."""
+        return write(width, self.at(Structure.COMMON, register), value)
+
+    def doorbell(self, index: int, notify_offset: int) -> Operation:
+        """See Transport."""
+        return write(2, self.regions[Structure.NOTIFY].address + notify_offset * self.bell_stride, index)
+
+    def release(self, bus: Bus) -> None:
+        """See Transport."""
+        write_config(bus, self.function, COMMAND, 2, COMMAND_MEMORY | COMMAND_NO_INTX)
 
 
 def read_config(bus: Bus, function: Function, offset: int = 0, length: int = CONFIG_SIZE) -> bytes:
