@@ -83,7 +83,7 @@ def test_registers_below_4_gib_need_no_mapping(machine: Machine) -> None:
 def test_function_on_the_root_bus_without_an_address_gets_one(device: SimulatedNet) -> None:
     """Each device a part of its own: some VMMs leave them all at 0, where one hides the other."""
     machine = Machine({(0, 3): net_function(device, 0), (0, 4): net_function(device, 0)})
-    found = [VirtioDevice(machine, Function(0, slot)).regions[Structure.COMMON].address for slot in (3, 4)]
+    found = [Pci(machine, Function(0, slot)).regions[Structure.COMMON].address for slot in (3, 4)]
     assert found == [pci.ROOT_WINDOW + 3 * pci.ROOT_PART, pci.ROOT_WINDOW + 4 * pci.ROOT_PART]
 
 
