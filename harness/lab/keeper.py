@@ -18,12 +18,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.checkout import PACKAGE, ROOT
 from harness.deadline import PACE
 from harness.errors import HarnessError
 from harness.lab.image import lab_image
 from harness.lab.machine import command_line
+from harness.lab.registers import in_short, registers
 from harness.lab.state import State, environment, state
 from harness.lab.wire import Decoder, Facts, Frame, Kind, Request, Status, frame
 
@@ -158,7 +160,7 @@ class Keeper:
         try:
             await asyncio.wait((hearing, self._abandoned), return_when=asyncio.FIRST_COMPLETED)
             if self._abandoned.done():
-                return self._abandoned.result()
+                return self._abandoned.result() + await self._cpus()
             hearing.result()
             with suppress(TimeoutError):
                 await asyncio.wait_for(machine.wait(), 1)
@@ -178,6 +180,15 @@ class Keeper:
     def _abandon(self, reason: str) -> None:
         if not self._abandoned.done():
             self._abandoned.set_result(reason)
+
+    async def _cpus(self) -> str:
+        """Where the CPUs are of a machine that is to be ended because it does not answer."""
+        if self._abandoned.result() == RENEWED or not (
+            said := await registers(Path(self._place.monitor.name))
+        ):
+            return ""
+        self._place.registers.write_text(said)
+        return f"; {in_short(said)} (all registers: {self._place.registers})"
 
     def _complaint(self) -> str:
         """What QEMU said, if anything."""

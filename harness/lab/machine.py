@@ -65,8 +65,19 @@ def command_line(image: LabImage, state: State, port: int) -> list[str]:
         *("-chardev", f"file,id=console,path={_escaped(str(state.console))}", "-serial", "chardev:console"),
         *("-device", "virtio-serial-pci", "-chardev", f"socket,id=agent,fd={port}"),
         *("-device", f"virtserialport,chardev=agent,name={PORT}"),
+        *monitor(Path(state.monitor.name)),
         *("-device", "virtio-rng-pci"),
         *files,
+    ]
+
+
+def monitor(address: Path) -> list[str]:
+    """The words by which QEMU can be asked by QMP at a socket; a relative path is below its working folder."""
+    return [
+        "-chardev",
+        f"socket,id=monitor,path={address},server=on,wait=off",
+        "-mon",
+        "chardev=monitor,mode=control",
     ]
 
 

@@ -40,6 +40,16 @@ class State:
         return self.folder / "socket"
 
     @property
+    def monitor(self) -> Path:
+        """Where the machine's QEMU can be asked; the keeper and it work in the folder, for addresses are short."""
+        return self.folder / "monitor"
+
+    @property
+    def registers(self) -> Path:
+        """What the registers were of a machine that no longer answered."""
+        return self.folder / "registers"
+
+    @property
     def console(self) -> Path:
         """What the machine's console said."""
         return self.folder / "console.log"

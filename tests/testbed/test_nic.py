@@ -14,7 +14,8 @@ from harness.lifecycle import check, check_all_active, check_frames, check_recei
 from harness.record.journal import Journal
 from harness.record.landed import Landed
 from harness.record.pairs import Pairs
-from harness.testbed.nic import Nic, Witnesses
+from harness.testbed import nic as nic_module
+from harness.testbed.nic import KEPT_BATCHES, Nic, Witnesses
 from harness.vmm.base import NicConfig, TapByName
 
 ONE, TWO, FOUR = frozenset({0}), frozenset({0, 1}), frozenset({0, 1, 2, 3})
@@ -54,10 +55,15 @@ class Stub:
     """A driver, a backend and a VM in one, of which each says what the test lays down."""
 
     name, kind, running, pid = "probe", "tap", True, 1
+    swallows = keeps = 0
+    """Frames of a transmission that do not come out, and whose buffers do not come back."""
 
     def __init__(self) -> None:
         self.believes, self.holds, self.lands = 1, 1, {0: 64}
         self.answer = Ack.OK
+        self.injected: list[list[bytes]] = []
+        self.out: list[bytes] = []
+        """What the guest has sent, and nobody has taken off the wire."""
 
     @property
     def believed_pairs(self) -> frozenset[int]:
@@ -71,7 +77,13 @@ class Stub:
     def reset(self) -> None:
         self.believes = self.holds = 1
 
+    def start(self) -> None:
+        self.believes = self.holds = 1
+
     def receive(self, inject: Any, frames: list[bytes], ledger: Any) -> Landed:
+        assert ledger.missing == len(frames)
+        for at in range(0, len(frames), 100):
+            inject(frames[at : at + 100])
         return Landed(len(frames), self.lands, lost=len(frames) - sum(self.lands.values()))
 
     def view(self, pid: int) -> HostView:
@@ -80,10 +92,16 @@ class Stub:
     def changes(self) -> list[Any]:
         return []
 
-    def inject(self, frames: Any) -> None: ...
+    def inject(self, frames: list[bytes]) -> None:
+        self.injected.append(frames)
+
+    def transmit(self, pair: int, frames: list[bytes]) -> int:
+        self.out += frames[: len(frames) - self.swallows]
+        return len(frames) - self.keeps
 
     def capture(self) -> list[bytes]:
-        return []
+        taken, self.out = self.out, []
+        return taken
 
     def exit_status(self) -> None: ...
 
@@ -204,3 +222,75 @@ def test_every_frame_is_to_arrive(nic: Any, stub: Stub) -> None:
 def test_dead_vm_leaves_the_hosts_column_open(nic: Any, stub: Stub) -> None:
     stub.exit_status = lambda: SimpleNamespace(code=1)  # type: ignore[method-assign,assignment]
     assert [row.host for row in nic.rows()] == [None] * 4
+
+
+def told(nic: Any, source: str) -> list[tuple[str, int | None]]:
+    """The lines of the timeline that one source has."""
+    return [(event.text, event.pairs) for event in nic._journal.events if event.source == source]
+
+
+def test_each_step_is_a_line_of_the_timeline(nic: Any, stub: Stub) -> None:
+    nic.start()
+    stub.believes = stub.holds = 3
+    nic.set_pairs(2)
+    nic.reset()
+    assert told(nic, "guest") == [
+        ("the driver started the device", 1),
+        ("asks for 2 pairs", None),
+        ("is told OK: 2 active", 2),
+        ("reset the device and started it anew", 1),
+    ]
+    assert told(nic, "host") == [
+        ("active pairs: [0] of 4", 1),
+        ("active pairs: [0, 1] of 4", 2),
+        ("active pairs: [0] of 4", 1),
+    ]
+
+
+def test_one_pair_is_asked_for_in_the_singular(nic: Any) -> None:
+    nic.set_pairs(1)
+    assert told(nic, "guest")[0] == ("asks for 1 pair", None)
+
+
+def test_frames_that_are_sent_are_kept_for_a_capture(nic: Any, stub: Stub) -> None:
+    nic.send(flows(3))
+    assert told(nic, "frames") == [("3 frames sent, not accounted for", None)]
+    nic.receive(flows(2), copies=2)
+    assert [frames for _, frames in nic.sent] == stub.injected
+    assert [len(frames) for frames in stub.injected] == [3, 4]
+    assert len({frame for frames in stub.injected for frame in frames}) == 7, (
+        "each has an identity of its own"
+    )
+    assert {frame[:6] for frames in stub.injected for frame in frames} == {bytes.fromhex("020000000001")}
+    for _ in range(KEPT_BATCHES):
+        nic.send(flows(1))
+    assert len(nic.sent) == KEPT_BATCHES
+
+
+def test_something_can_happen_while_each_batch_waits(nic: Any, stub: Stub) -> None:
+    seen: list[int] = []
+    nic.receive(flows(250), meanwhile=lambda: seen.append(len(stub.injected)))
+    assert seen == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("swallows", "keeps", "lost"), [(0, 0, 0), (2, 0, 2), (0, 3, 0)])
+def test_what_the_guest_sends_is_accounted_for(
+    nic: Any, stub: Stub, monkeypatch: pytest.MonkeyPatch, swallows: int, keeps: int, lost: int
+) -> None:
+    monkeypatch.setattr(nic_module, "OUT_PATIENCE", 0.05)
+    stub.swallows, stub.keeps, stub.out = swallows, keeps, [bytes(60)]
+    landed = nic.transmit(3, flows(8))
+    assert (landed.sent, landed.by_pair, landed.lost) == (8, {3: 8 - lost}, lost)
+    assert landed.returned == 8 - keeps
+    assert told(nic, "guest") == [(f"sent 8 frames on pair 3: {8 - keeps} buffers came back", None)]
+
+
+def test_what_was_on_the_wire_before_is_not_the_guests(nic: Any, stub: Stub) -> None:
+    stub.transmit = lambda pair, frames: stub.out.extend([*frames, *frames]) or 8  # type: ignore[method-assign,func-returns-value]
+    assert nic.transmit(0, flows(8)).twice == 8
+
+
+def test_witness_that_was_not_asked_is_not_named() -> None:
+    view = HostView(1, ONE, 4)
+    assert str(Witnesses(Pairs(ONE, "told"), view)) == "told pair 0, the host holds pair 0"
+    assert str(Witnesses(Pairs(ONE, "told"), view, Pairs(ONE, "seen"))).endswith(", seen pair 0")
