@@ -26,6 +26,7 @@ COMMANDS = {
     "mutants": ("harness.mutants.__main__", "prove that the tests can fail"),
     "lab": ("harness.lab.cli", "the emulated machine in which KVM works"),
     "bench": ("harness.bench.__main__", "measure what the suite costs"),
+    "soak": ("harness.soak.__main__", "run the suite many times, struck by signals or undisturbed"),
     "setup": ("harness.setup", "install the packages of the distribution that the suite needs"),
 }
 """By name: the module whose main() it is, and what it does. Each is a file of ci/ too."""

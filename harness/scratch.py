@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -17,6 +18,9 @@ STALE_AFTER = 60.0
 """Seconds: a younger folder may be one that its owner has not locked yet."""
 _SOCKET_PATH_LIMIT = 108
 """sizeof(sockaddr_un.sun_path); the longest name used below a scratch folder takes about half of it."""
+_SWEEPER = """read -r _; for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf -- "$0" && exit; sleep 0.2; done"""
+"""Waits for the end of its input, which comes when the folder's owner ends. Then the kernel ends what the owner had
+started, which may write into the folder once more meanwhile."""
 
 
 def _base() -> Path:
@@ -26,8 +30,9 @@ def _base() -> Path:
 
 
 class Scratch:
-    """One process's scratch folder, locked while the process lives; making one removes those of dead processes.
+    """One process's scratch folder. It goes with the process, even one that is killed: a shell waits for that.
 
+    It is locked meanwhile. Making one removes those of processes that ended together with their shells.
     Raises Unavailable if the folder for temporary files cannot be written.
     """
 
@@ -38,6 +43,14 @@ class Scratch:
             self.path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
             self._lock = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
             try_lock(self._lock)
+            self._sweeper = subprocess.Popen(
+                ["sh", "-c", _SWEEPER, self.path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                start_new_session=True,  # a signal to the group of its owner is none to it
+            )
         except OSError as error:
             raise Unavailable(
                 f"cannot make a scratch folder in {base} ({error.strerror}): make room, or point TMPDIR elsewhere"
@@ -54,6 +67,7 @@ class Scratch:
     def close(self) -> None:
         """Remove everything."""
         shutil.rmtree(self.path, ignore_errors=True)
+        self._sweeper.communicate()
         os.close(self._lock)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -17,6 +18,15 @@ TETHER = ("setpriv", "--pdeathsig", "TERM", "--", "sh", "-c", _TETHER, "tether")
 """Before a command: ends its whole group when the process that started it ends, even by SIGKILL."""
 GRACE = 20.0
 """Seconds that a command has to clean up after itself before it is killed."""
+
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def end_with_parent() -> None:
+    """From now on the kernel kills this process when the thread that started it ends (prctl(2))."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def run_tethered(

@@ -40,7 +40,7 @@ def newest(results: Path) -> Run:
     for folder in folders(results):
         if folder == known:
             break
-        run = _of(folder)
+        run = run_of(folder)
         if run is not None and on_top is not None and run.started < on_top.started:
             break
         if run is not None and not run.is_part:
@@ -48,7 +48,8 @@ def newest(results: Path) -> Run:
     return on_top or load(results)
 
 
-def _of(folder: Path) -> Run | None:
+def run_of(folder: Path) -> Run | None:
+    """The run of a folder, as far as it came; None for one that goes on, or never began."""
     with suppress(BadInput):
         if (folder / RESULTS).exists():
             return load(folder)

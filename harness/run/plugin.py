@@ -31,6 +31,7 @@ from harness.host.real_backends.find import given_programs, lacking
 from harness.host.syscalls import missing
 from harness.mutants import find_mutant
 from harness.printable import is_text, printable
+from harness.process.tether import end_with_parent
 from harness.record import pairs, runs
 from harness.record.ongoing import Records
 from harness.record.results import NotRun, Shard, VmmInfo, from_dict
@@ -119,6 +120,7 @@ def pytest_configure(config: pytest.Config) -> None:
             config.stash[_session] = session = Session.unpack(config.workerinput["conformance"])  # type: ignore[attr-defined]
             if _xdist_worker(config) and session.evidence is not None:
                 interrupts.are_for_others()
+                end_with_parent()
                 worker = str(config.workerinput["workerid"])  # type: ignore[attr-defined]
                 config.pluginmanager.register(_Recorder(Records(session.evidence, worker)))
         else:
@@ -177,7 +179,7 @@ def pytest_configure(config: pytest.Config) -> None:
             and not _is_worker(config)
             and getattr(config.option, "dist", "no") != "no"
         ):
-            watching = Watching(session.evidence)
+            watching = Watching(session.evidence, parks=option.park)
             config.pluginmanager.register(watching)
             config.add_cleanup(watching.close)
         if (image := session.linux) is not None:
@@ -221,9 +223,16 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return lines
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Write the results."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None]:
+    """Write the results. Nothing breaks that off, from when the tests are over."""
+    if session.config.stash.get(_collector, None) and not session.config.option.park:
+        interrupts.are_for_others()
+    yield
+    _save(session, exitstatus)
+
+
+def _save(session: pytest.Session, exitstatus: int) -> None:
     collector = session.config.stash.get(_collector, None)
     if collector is None:
         return
@@ -232,7 +241,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     else:
         stopped = session.shouldstop or session.shouldfail
         complete = exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not stopped
-        interrupts.are_for_others()  # nothing breaks off the saving
+        interrupts.are_for_others()
         try:
             collector.save(complete=complete)
         except HarnessError as error:

@@ -19,6 +19,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from harness import interrupts
 from harness.deadline import PACE
 from harness.errors import HarnessError
 from harness.evidence.bundle import Content, write_bundle
@@ -79,8 +80,10 @@ class Announcing:
 class Watching:
     """In the main process: records the tests whose workers ended, and ends workers that stand still."""
 
-    def __init__(self, evidence: Path) -> None:
+    def __init__(self, evidence: Path, *, parks: bool) -> None:
         self._evidence = evidence
+        self._parks = parks
+        self._nodes: list[Any] = []
         self._ended: dict[int, str] = {}
         """Processes that were ended here, and why."""
         self._stopped_since: dict[int, float] = {}
@@ -96,6 +99,30 @@ class Watching:
             note.unlink(missing_ok=True)
         with suppress(OSError):
             (self._evidence / FOLDER).rmdir()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_sessionstart(self) -> Iterator[None]:
+        """Start the workers. A signal to any of them, or to us, waits until there is somebody to handle it."""
+        with interrupts.held():
+            try:
+                yield
+            except EOFError:
+                why = "a worker ended while it was being started, and not by itself: run again"
+                raise pytest.exit.Exception(why, pytest.ExitCode.INTERNAL_ERROR) from None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Know the workers."""
+        self._nodes.append(node)
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """End the workers at once: what they have judged is written down, and all that they started ends with them.
+
+        Parked VMs are still to be looked at.
+        """
+        for popen in map(_process_of, [] if self._parks else self._nodes):
+            if popen is not None:
+                popen.kill()
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
@@ -157,9 +184,14 @@ def _is_stopped(pid: int) -> bool:
         return False
 
 
+def _process_of(node: Any) -> Any:
+    """The process behind an xdist node, if it is one of this machine."""
+    return getattr(getattr(getattr(node, "gateway", None), "_io", None), "popen", None)
+
+
 def _end_of(node: Any) -> str:
     """How the process behind an xdist node ended, as far as it can be told."""
-    popen = getattr(getattr(getattr(node, "gateway", None), "_io", None), "popen", None)
+    popen = _process_of(node)
     if popen is None:
         return "ended"
     try:

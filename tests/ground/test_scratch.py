@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from harness import scratch as scratch_module
-from harness.errors import Unavailable
+from harness.deadline import wait_until
+from harness.errors import Owner, Unavailable
 from harness.scratch import PREFIX, STALE_AFTER, Scratch
 
 
@@ -51,10 +53,28 @@ def test_two_processes_do_not_share(base: Path) -> None:
         assert one.path != other.path
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_folder_goes_with_a_process_that_is_ended_in_any_way(base: Path, number: int) -> None:
+    code = f"from harness.scratch import Scratch; import os; Scratch().folder(); os.killpg(0, {int(number)})"
+    subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "TMPDIR": str(base)},
+        check=False,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    wait_until(
+        "the folder to go",
+        lambda: not list(base.iterdir()),
+        owed_by=Owner.HOST,
+        within=5,
+        last=lambda: list(base.iterdir()),
+    )
+
+
 def test_folder_of_a_dead_process_is_removed(base: Path) -> None:
-    code = "from harness.scratch import Scratch; import os; Scratch().folder(); os._exit(9)"
-    subprocess.run([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(base)}, check=False)
-    (left,) = base.glob(f"{PREFIX}*")
+    left = base / f"{PREFIX}left"
+    left.mkdir()
     make_old(left)
     with scratch() as mine:
         assert list(base.iterdir()) == [mine.path]

@@ -1,0 +1,21 @@
+"""Load: processes that do nothing but compute, while a block runs."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_BUSY = ["setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", "while :; do :; done"]
+
+
+@contextmanager
+def load(processes: int) -> Iterator[None]:
+    """So many busy processes. They end with this one, however it ends."""
+    busy = [subprocess.Popen(_BUSY, stdin=subprocess.DEVNULL) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
