@@ -17,6 +17,12 @@ class TerminalVm(Vm):
     def __init__(self, vmm: Vmm, config: VmConfig, process: VmmProcess, line: PtyLine) -> None:
         super().__init__(vmm, config, process, SerialPort(line, self.check_alive))
 
+    def stop(self) -> None:
+        super().stop()
+        for path in self.process.log.parent.rglob("*"):
+            if path.is_socket():  # a VMM that is killed leaves its own
+                path.unlink(missing_ok=True)
+
 
 def execute(
     words: Sequence[str], config: VmConfig, launch: Launch, environment: Mapping[str, str] | None = None
