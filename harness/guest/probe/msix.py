@@ -65,6 +65,8 @@ class PendingVectors:
             [write(4, self._table + ENTRY * i + VECTOR_CONTROL, MASKED) for i in range(self.count)]
         )
         pci.write_config(device.bus, function, at + 2, 2, control)
+        self._tells = len(self._due()) < self.count
+        """Whether there are pending bits: a VMM without them gives ones for what nobody answers."""
 
     def map_queues(self, vectors: Mapping[int, int]) -> dict[int, int]:
         """Map virtqueues to vectors; what the device reads back, by virtqueue."""
@@ -92,7 +94,15 @@ class PendingVectors:
         )[0]
 
     def pending(self) -> Vectors:
-        """The vectors whose interrupt is due."""
+        """The vectors whose interrupt is due. Raises Lacks where the device does not tell."""
+        if not self._tells:
+            raise Lacks(
+                "the device has no pending bits: before it was started all of them read 1, and nothing can be "
+                "learnt of the interrupts that it would send"
+            )
+        return self._due()
+
+    def _due(self) -> Vectors:
         words = self._device.bus.run([read(8, self._pending + 8 * i) for i in range(-(-self.count // 64))])
         bits = sum(word << 64 * i for i, word in enumerate(words))
         return Vectors((vector for vector in range(self.count) if bits >> vector & 1), "due are")
