@@ -20,8 +20,6 @@ from harness.host.flows import flows
 from harness.lifecycle import check
 from harness.register.mark import requirement
 from harness.testbed.nic import ProbeNic
-from harness.vmm.abilities import Ability
-from harness.vmm.needs import needs
 
 PAIRS = 4
 NOWHERE = 1 << 40
@@ -70,17 +68,17 @@ def test_vector_that_does_not_exist(nic: ProbeNic, net: VirtioNet, vector: int) 
     check_next_driver(nic)
 
 
-@needs(Ability.PCI)
 @requirement("NET-BAD-03", "NET-RST-04")
 def test_reset_clears_what_a_driver_left(nic: ProbeNic, net: VirtioNet) -> None:
     """Small rings and vectors of a driver are gone: registers read as at the start."""
+    vector = net.device.get(Common.CONFIG_VECTOR, 2)
     full = net.device.queue_facts([0])[0].size
     net.start(MULTIQUEUE, ring=64)
     assert net.device.queue_facts([0])[0].size == 64 != full
     net.reset()
     net.device.set_status(Status.ACKNOWLEDGE)
     assert net.device.queue_facts([0])[0].size == full
-    assert net.device.bus.run([net.device.get(Common.CONFIG_VECTOR, 2)]) == [NO_VECTOR]
+    assert net.device.bus.run([vector]) == [NO_VECTOR]
     check_next_driver(nic)
 
 

@@ -34,7 +34,6 @@ class Ability(Enum):
     """Something that not every VMM can do. The value completes the sentence "NAME has no ..."."""
 
     PAUSE = "pause"
-    PCI = "virtio over PCI"
     REBOOT = "reboot"
     """The machine can be reset, by the VMM and by the guest, and the guest starts anew."""
     BOOT_AGAIN = "second boot of a VM that was shut down"

@@ -15,6 +15,7 @@ from harness.printable import printable
 from harness.vmm.alioth import Alioth
 from harness.vmm.base import Vmm
 from harness.vmm.cloud_hypervisor import CloudHypervisor
+from harness.vmm.crosvm import Crosvm
 from harness.vmm.kvmtool import Kvmtool
 from harness.vmm.qemu import Qemu
 from harness.vmm.qemu_microvm import QemuMicrovm
@@ -30,7 +31,7 @@ REFERENCE = QEMU_PROGRAM
 VERSION_PATIENCE = 10.0
 VERSION_LIMIT = MIB
 
-KINDS: tuple[type[Vmm], ...] = (CloudHypervisor, Qemu, StratoVirt, Alioth, Kvmtool)
+KINDS: tuple[type[Vmm], ...] = (CloudHypervisor, Qemu, StratoVirt, Alioth, Kvmtool, Crosvm)
 """The programs that can be judged, told by what they print for --version."""
 
 ASKED_FOR: Mapping[str, type[Vmm]] = {kind.kind: kind for kind in (QemuMicrovm,)}

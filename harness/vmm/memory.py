@@ -7,8 +7,8 @@ import os
 import re
 import struct
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.deadline import wait_until
@@ -130,9 +130,9 @@ class ProcessMemory(GuestMemory):
 def find_guest_memory(pid: int, size: int, alive: Callable[[str], None]) -> GuestMemory:
     """The RAM of `size` bytes that VMM process `pid` has for its guest, once it is there, whatever backs it.
 
-    That is the smallest of its shared mappings that hold as much, be it of a memfd, which may be larger, or of a file;
-    or else a private one of that very size. `alive` raises if the VMM has died. Raises DeadlineExceeded if there is no
-    such memory.
+    That is the smallest of its shared mappings that hold as much, be it of a memfd, which may be larger, or of a file,
+    and in one part or in several; or else a private one of that very size. `alive` raises if the VMM has died. Raises
+    DeadlineExceeded if there is no such memory.
     """
 
     def find() -> GuestMemory | None:
@@ -169,13 +169,26 @@ def _mappings(pid: int) -> Iterator[_Mapping]:
 
 def _find(pid: int, size: int) -> GuestMemory | None:
     mappings = list(_mappings(pid))
-    for mapping in sorted((each for each in mappings if each.shared), key=lambda each: each.size):
+    for mapping in sorted(_whole(each for each in mappings if each.shared), key=lambda each: each.size):
         if mapping.size >= size and (memory := _mapped(pid, mapping, size)) is not None:
             return memory
     for mapping in mappings:
         if not mapping.shared and mapping.size == size:
             return ProcessMemory(pid, mapping.start, size)
     return None
+
+
+def _whole(shared: Iterable[_Mapping]) -> list[_Mapping]:
+    """The same, parts that follow on each other in one file put together: crosvm maps the first MiB in two of its own."""
+    found: list[_Mapping] = []
+    for part in sorted(shared, key=lambda each: (each.device, each.inode, each.offset)):
+        last = found[-1] if found else None
+        same = last is not None and (last.device, last.inode) == (part.device, part.inode)
+        if last is not None and same and last.offset + last.size == part.offset:
+            found[-1] = replace(last, size=last.size + part.size)
+        else:
+            found.append(part)
+    return found
 
 
 def _mapped(pid: int, mapping: _Mapping, size: int) -> GuestMemory | None:

@@ -20,7 +20,6 @@ class QemuMicrovm(Qemu):
     machine = "microvm,memory-backend=ram"
     bus_words = ("-global", "virtio-mmio.force-legacy=false")
     abilities = Qemu.abilities - {
-        Ability.PCI,
         Ability.HOT_PLUG,  # there is no bus to plug into
         Ability.MEMORY_HOT_PLUG,
         Ability.IOMMU,  # which is a device on PCI

@@ -39,6 +39,15 @@ BACKINGS = {
     "memfd": 'ram = held(os.memfd_create("ram"))',
     "larger-memfd": f'ram = held(os.memfd_create("ram"), {2 * SIZE}, {PAGE})',
     "file": "ram = held(os.open({path!r}, os.O_RDWR | os.O_CREAT))",
+    "file-in-parts": "\n".join(
+        [
+            f"whole = mmap.mmap(-1, {SIZE}, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)",
+            'fd = os.memfd_create("ram")',
+            f"os.truncate(fd, {SIZE})",
+            f"high = mmap.mmap(fd, {SIZE - 16 * PAGE}, offset={16 * PAGE})",
+            f"ram = mmap.mmap(fd, {16 * PAGE})",
+        ]
+    ),
     "private": "\n".join(
         [
             # between two that are of the same kind, and no part of it

@@ -11,7 +11,6 @@ import pytest
 
 from harness.errors import BadInput, DeadlineExceeded, Lacks, VmmDied, VmmError
 from harness.vmm import qemu as qemu_module
-from harness.vmm.abilities import Ability
 from harness.vmm.base import Launch, NicConfig, TapByFds, TapByName, VhostUserSocket, Vm, VmConfig, Vmm
 from harness.vmm.qemu import Qemu, QemuVm, device_options, nic_arguments
 from harness.vmm.qemu_microvm import QemuMicrovm
@@ -180,4 +179,3 @@ def test_microvm_has_its_devices_on_mmio(workdir: Path) -> None:
     assert not {"vectors", "disable-legacy", "romfile"} & options.keys()
     assert micro.withholds_vectors(TO_A_BACK_END) == ""
     assert (micro.mmio_slots[0], micro.mmio_slots[-1], len(micro.mmio_slots)) == (0xFEB00000, 0xFEB02E00, 24)
-    assert Ability.PCI not in micro.abilities
