@@ -179,7 +179,7 @@ def _find(pid: int, size: int) -> GuestMemory | None:
 
 
 def _whole(shared: Iterable[_Mapping]) -> list[_Mapping]:
-    """The same, parts that follow on each other in one file put together: crosvm maps the first MiB in two of its own."""
+    """The same, parts that follow on each other in one file put together: crosvm maps its first MiB apart."""
     found: list[_Mapping] = []
     for part in sorted(shared, key=lambda each: (each.device, each.inode, each.offset)):
         last = found[-1] if found else None
