@@ -328,7 +328,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
-    """The same."""
+    """A VMM that turns out to lack what the test needs is a skip here too."""
     with _skipping():
         yield
 
