@@ -104,7 +104,7 @@ class Lookout:
             return in_order(held, asker)
 
     def taps(self, pid: int) -> dict[str, list[HeldQueue]]:
-        """The queues of all taps of the process, by the name of the tap; taps in the order of their lowest descriptor."""
+        """The queues of each tap of the process, by its name; the tap with the lowest descriptor first."""
         with held_queues(pid) as held:
             names = dict.fromkeys(queue.tap for queue in held)
         return {name: self.queues(pid, name) for name in names}
