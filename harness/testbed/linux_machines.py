@@ -113,6 +113,7 @@ class LinuxMachines:
         for machine in fit:
             self._idle.remove(machine)
             try:
+                machine.vm.wake()
                 for config, backend in machine.plugged:
                     LinuxDriver(machine.guest, config).reset()
                     backend.changes()  # what happened before is not this test's
@@ -162,6 +163,11 @@ class LinuxMachines:
 
     def _take_back(self, bed: Testbed, machine: Machine) -> None:
         if bed.failed or machine.wanted.supervised:
+            machine.bed.close()
+            return
+        try:
+            machine.vm.rest()
+        except HarnessError:
             machine.bed.close()
             return
         self._idle.append(machine)

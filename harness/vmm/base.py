@@ -152,6 +152,12 @@ class Vm:
         """Let a paused VM go on."""
         self.vmm.lacks(Ability.PAUSE)
 
+    def rest(self) -> None:
+        """Nobody uses the guest until `wake`: a VMM whose pause leaves it as it was costs no CPU meanwhile."""
+
+    def wake(self) -> None:
+        """The guest is used again."""
+
     def reboot(self) -> None:
         """Reset the machine as its power-cycle button would; the guest starts anew."""
         self.vmm.lacks(Ability.REBOOT)

@@ -163,6 +163,14 @@ class QemuVm(Vm):
     def resume(self) -> None:
         self.call("cont")
 
+    def rest(self) -> None:
+        """Pause it, its virtual clock too: an idle guest of 4 emulated CPUs takes a fifth of one of the host's."""
+        self.pause()
+
+    def wake(self) -> None:
+        """Let it go on."""
+        self.resume()
+
     def reboot(self) -> None:
         self.call("system_reset")
 

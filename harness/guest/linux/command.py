@@ -21,6 +21,16 @@ OUTPUT_LIMIT = 16 * MIB
 """Bytes that a command may say, in each of its two ways."""
 
 
+SHOWN = 120
+"""Characters of a command in messages."""
+
+
+def shown(command: str) -> str:
+    """A command as messages show it: one line, the beginning of a long one."""
+    words = "; ".join(line.strip() for line in command.splitlines() if line.strip())
+    return f"`{words if len(words) <= SHOWN else words[:SHOWN] + '…'}`"
+
+
 @dataclass(frozen=True)
 class CommandResult:
     """How a command ended. `status` is the shell's; -1 if a signal killed the command."""
@@ -37,7 +47,7 @@ class CommandResult:
 
     def __str__(self) -> str:
         said = [text.strip() for text in (self.stdout, self.stderr) if text.strip()]
-        return f"`{self.command}` ended with status {self.status}: " + ("\n".join(said) or "(no output)")
+        return f"{shown(self.command)} ended with status {self.status}: " + ("\n".join(said) or "(no output)")
 
 
 class RunningCommand:
@@ -59,7 +69,7 @@ class RunningCommand:
             while data := receive(65536):
                 said += data
                 if len(said) > OUTPUT_LIMIT:
-                    raise GuestError(f"`{self._command}` said more than {OUTPUT_LIMIT // MIB} MiB")
+                    raise GuestError(f"{shown(self._command)} said more than {OUTPUT_LIMIT // MIB} MiB")
         status = channel.recv_exit_status()
         if status < 0:
             # so it is after a signal, and so it is when the connection ends; in the latter case this raises

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from harness.deadline import Deadline, wait_until
 from harness.errors import DeadlineExceeded, GuestError, HarnessError, Owner
-from harness.guest.linux.command import CommandResult, RunningCommand
+from harness.guest.linux.command import CommandResult, RunningCommand, shown
 from harness.guest.linux.keys import KEY_TYPE, Keys
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Connection:
         """
         running = RunningCommand(self._transport, command)
         try:
-            return self._await(f"`{command}` to end", running.execute, Deadline(within), running.output)
+            return self._await(f"{shown(command)} to end", running.execute, Deadline(within), running.output)
         except HarnessError:
             running.abandon()
             raise

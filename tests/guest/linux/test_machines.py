@@ -40,7 +40,9 @@ def booted(monkeypatch: pytest.MonkeyPatch) -> list[Machine]:
         guest: Any = SimpleNamespace(dead=False, resets=0)
         backend: Any = SimpleNamespace(changes=lambda: [])
         clock = SimpleNamespace(note=lambda at: None)
-        vm: Any = SimpleNamespace(pid=len(made), process=SimpleNamespace(clock=clock))
+        vm: Any = SimpleNamespace(pid=len(made), process=SimpleNamespace(clock=clock), rests=False)
+        vm.rest = lambda: setattr(vm, "rests", True)
+        vm.wake = lambda: setattr(vm, "rests", False)
         bed.watch(vm)
         made.append(Machine(wanted, own, vm, guest, [(NIC, backend)]))
         return made[-1]
@@ -175,3 +177,13 @@ def test_other_surroundings_take_another_machine(use: Callable[..., int], booted
     assert use() == 0
     assert use(around=Surroundings(memory_room_mib=1)) == 1
     assert use() == 0
+
+
+def test_idle_guest_rests_until_it_is_used_again(use: Callable[..., int], booted: list[Machine]) -> None:
+    use()
+    vm: Any = booted[0].vm
+    assert vm.rests
+    seen: list[bool] = []
+    assert use(during=lambda _: seen.append(vm.rests)) == 0
+    assert seen == [True, False]  # before it is lent, and while it is
+    assert vm.rests

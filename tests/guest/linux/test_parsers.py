@@ -1,6 +1,7 @@
 import pytest
 
 from harness.errors import GuestError
+from harness.guest.linux.command import SHOWN, shown
 from harness.guest.linux.ethtool import Channels, parse_channels, parse_packets
 from harness.guest.linux.frames import Frames
 from harness.guest.linux.kernel import LogLine, QueueInterrupts, parse_interrupts, parse_log
@@ -126,3 +127,10 @@ def test_frames_on_queues_not_in_use_show_in_the_difference() -> None:
 def test_a_difference_needs_the_same_queues_in_use() -> None:
     with pytest.raises(GuestError, match="it used 1 before, and 2 now"):
         Frames((1, 1), 2) - Frames((1,), 1)
+
+
+def test_command_is_shown_as_one_line() -> None:
+    assert shown("set -e\n  ip link\n\nethtool -L eth0 combined 2\n") == (
+        "`set -e; ip link; ethtool -L eth0 combined 2`"
+    )
+    assert len(shown("echo " + "x" * 1000)) == SHOWN + 3
