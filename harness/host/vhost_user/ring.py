@@ -65,6 +65,8 @@ class Ring:
         self.started = False
         self.enabled = False
         self.address: VringAddress | None = None
+        self.described = False
+        """Whether size and addresses are known, of this life: a ring that was stopped is to be described anew."""
         self.broken: str | None = None
         """Why the ring is no longer served, until it is set up anew."""
         self.kick: int | None = None
@@ -188,7 +190,7 @@ class Ring:
 
     def close(self) -> None:
         """Stop, and let go of memory and descriptors."""
-        self.started = False
+        self.started = self.described = False
         self.unmap()
         for fd in (self.kick, self.call, self.err):
             if fd is not None:

@@ -71,12 +71,13 @@ class Vrings:
         size = payload.num
         if not 0 < size <= MAX_SIZE or size & (size - 1):
             raise Malformed(f"SET_VRING_NUM of {size}, which is no power of two up to {MAX_SIZE}")
-        self._rings[payload.index].size = size
+        ring = self._rings[payload.index]
+        ring.size, ring.described = size, ring.address is not None
 
     def set_addr(self, message: Message, payload: VringAddress) -> None:
         """SET_VRING_ADDR: also for a ring that runs, as at the start and the end of a migration."""
         ring = self._rings[payload.index]
-        ring.address = payload
+        ring.address, ring.described = payload, ring.size > 0
         if ring.started:
             self._map(ring)
 
@@ -94,7 +95,8 @@ class Vrings:
         """SET_VRING_KICK: starts the ring.
 
         The protocol starts it on the first notification; back ends in use start it on this message, and so does
-        this one: after a reconnection no notification may ever come for buffers that wait already.
+        this one: after a reconnection no notification may ever come for buffers that wait already. A ring that is
+        not described yet, as where a front end names this descriptor first, starts once it is enabled or notified.
         """
         ring = self._rings[payload.index]
         if payload.absent:
@@ -102,20 +104,34 @@ class Vrings:
                 f"SET_VRING_KICK for vring {ring.index} without a descriptor, which asks for polling"
             )
         _require_eventfd(message, Kind.SET_VRING_KICK)
-        ring.map(self._memory)
+        if ring.described:
+            self._start(ring)
         if ring.kick is not None:
             self._loop.unwatch(ring.kick)
             os.close(ring.kick)
         ring.kick = message.take_fd()
-        if self._resume_at_used:
-            ring.next = ring.used
-        ring.started = True
         # Edge-triggered and never read, so that nothing can block on a descriptor that is shared with the VMM.
         self._loop.watch(ring.kick, lambda _: self._on_kick(ring), READABLE | EDGE)
         self._kicked(ring)
 
+    def _start(self, ring: Ring) -> None:
+        ring.map(self._memory)
+        if self._resume_at_used:
+            ring.next = ring.used
+        ring.started = True
+
+    def _start_late(self, ring: Ring) -> None:
+        """Start a ring whose descriptor came before its description."""
+        if ring.kick is None or ring.started or ring.broken:
+            return
+        try:
+            self._start(ring)
+        except (Malformed, OutsideMemory) as error:
+            self._report(f"the VMM wants vring {ring.index} served: {error}")
+
     def _on_kick(self, ring: Ring) -> None:
         ring.counters.kicks += 1
+        self._start_late(ring)
         self._kicked(ring)
 
     def set_call(self, message: Message, payload: VringFile) -> None:
@@ -145,6 +161,8 @@ class Vrings:
     def enable(self, ring: Ring, on: bool) -> None:
         """Enable or disable a ring, whether it is started or not."""
         ring.enabled = on
+        if on:
+            self._start_late(ring)
         self._kicked(ring)
 
     def stop(self, ring: Ring) -> None:

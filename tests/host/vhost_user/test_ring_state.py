@@ -7,7 +7,9 @@ from harness.host.vhost_user.features import ProtocolFeature
 from harness.host.vhost_user.log import EnableChange
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user.offer import DEFAULT_FEATURES, Offer
+from harness.host.vhost_user.payloads import VringFile, VringState
 
+from .driver import SIZE
 from .frontend import FrontEnd
 
 ALL = frozenset(set(range(8)))
@@ -41,6 +43,24 @@ def test_a_ring_can_be_enabled_before_it_is_started(backend: Backend, front: Fro
     front.negotiate()
     front.enable(0)
     assert (backend.ring(0).started, backend.ring(0).enabled) == (False, True)
+
+
+def test_a_kick_that_comes_before_the_ring_is_described_starts_it_once_it_is_enabled(
+    backend: Backend, front: FrontEnd
+) -> None:
+    """Of a second life too: what the ring was before is not gone on with."""
+    front.negotiate()
+    front.share_memory()
+    ring = front.rings[2]
+    for _ in range(2):
+        assert front.tell(Kind.SET_VRING_KICK, VringFile(2), [ring.kick_fd]) == 0
+        front.tell(Kind.SET_VRING_NUM, VringState(2, SIZE))
+        front.tell(Kind.SET_VRING_ADDR, ring.address)
+        assert backend.started_rings() == set()
+        assert front.enable(2) == 0
+        assert backend.started_rings() == {2}
+        front.enable(2, False)
+        front.stop_ring(2)
 
 
 def test_stopping_answers_the_next_available_entry(backend: Backend, running: FrontEnd) -> None:
