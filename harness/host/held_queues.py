@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cmp_to_key
-from pathlib import Path
 
 from harness.host import tun
 from harness.host.queue_numbers import Asker, asker_on, mark, marked, trustworthy
@@ -111,11 +110,11 @@ class Lookout:
 
 
 def _tun_descriptors(pid: int) -> list[int]:
-    found = []
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
+    found, folder = [], f"/proc/{pid}/fd/"
+    for name in os.listdir(folder):  # noqa: PTH208 -- a Path for each takes milliseconds
         try:
-            if str(entry.readlink()) == tun.DEVICE:
-                found.append(int(entry.name))
+            if os.readlink(folder + name) == tun.DEVICE:  # noqa: PTH115
+                found.append(int(name))
         except FileNotFoundError:
             continue
     return sorted(found)

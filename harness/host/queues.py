@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pyroute2 import IPRoute
-
 
 def frames_by_queue(interface: int, queues: int) -> tuple[int, ...]:
     """Frames put into each of the first `queues` queues of the interface of this index since it was made.
@@ -11,6 +9,8 @@ def frames_by_queue(interface: int, queues: int) -> tuple[int, ...]:
     They are counted before the queue, so that none is missing that was thrown away with a queue later. Class k + 1
     belongs to queue k (Linux net/sched/sch_mq.c).
     """
+    from pyroute2 import IPRoute  # slow to import
+
     with IPRoute() as links:
         counts = {
             each["handle"] & 0xFFFF: each.get_attr("TCA_STATS2").get_attr("TCA_STATS_BASIC")["packets"]

@@ -14,26 +14,21 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
-from pyroute2 import IPRoute
-from pyroute2.netlink import nlmsg
-from pyroute2.netlink.exceptions import NetlinkError
-from pyroute2.netlink.rtnl import RTM_NEWLINK
-from pyroute2.netlink.rtnl.marshal import MarshalRtnl
-
 from harness.deadline import wait_until
-from harness.errors import BadInput, Owner, Unavailable
-from harness.host import namespace, tun
+from harness.errors import BadInput, HarnessError, Owner, Unavailable
+from harness.host import farewell, links, namespace, tun
 from harness.host.backend import HostView, Place
 from harness.host.changes import Change, QueueCounts
 from harness.host.held_queues import held_queues, in_order
+from harness.host.links import RTMGRP_LINK, Links
 from harness.host.queue_numbers import Asker, mark
 from harness.host.wire import TAKEN_WITHIN, Wire, enlarge
 from harness.vmm.base import Attachment, TapByFds, TapByName
 
-RTMGRP_LINK = 1
 EVENT_BYTES = 16 << 20
 """Room for events that nobody has read yet: a message has 2 KB, and a NIC of 256 pairs makes hundreds at once."""
 _NAME_LIMIT = 15
@@ -74,13 +69,13 @@ class Tap:
         self.name = name
         self.pairs = pairs
         self._multi_queue = multi_queue and pairs > 1
-        self._reader = MarshalRtnl()
         self._last_seen: tuple[int, int] | None = None
         self._heirs: set[int] = set()
+        self._index: int | None = None
         with ExitStack() as undo:
-            self._links = IPRoute()
-            undo.callback(self._links.close)
-            if self._links.link_lookup(ifname=name):
+            self._links = Links()
+            undo.callback(self._go)
+            if links.index_of(name) is not None:
                 raise BadInput(f"the interface {name!r} exists already: remove it with ip link del {name}")
             # subscribed before the interface is there: the kernel reports each change once, and only while it is up
             self._events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)
@@ -95,9 +90,15 @@ class Tap:
         with _explained():
             # multi_queue must match the VMM's own flag, which it sets for two pairs and more (TUNSETIFF: EINVAL)
             tun.create_persistent(self.name, multi_queue=self._multi_queue)
-        undo.callback(self._delete)
         self._open(undo)
         return TapByName(self.name)
+
+    @property
+    def index(self) -> int:
+        """The interface's index. Raises HarnessError where there is no interface yet, or was none."""
+        if self._index is None:
+            raise HarnessError(f"the tap {self.name} is not there")
+        return self._index
 
     def adopt(self) -> None:
         """Called once the VMM runs: for taps that are not there before."""
@@ -111,32 +112,35 @@ class Tap:
 
     def _open(self, undo: ExitStack) -> None:
         """Put the interface up and get hold of both ends of its wire."""
-        self.index: int = self._links.link_lookup(ifname=self.name)[0]
-        self._links.link("set", index=self.index, state="up")
+        self._index = links.index_of(self.name)
+        self._links.set_up(self.index, True)
         self._state = Path(f"/sys/class/net/{self.name}/operstate")
         self._wire = Wire(self.name)
-        undo.callback(self._wire.close)
+        undo.callback(farewell.later, self._wire.close)
         self._asker = Asker(self._wire.receiver, keep=self._wire.keep)
 
     def set_up(self, up: bool) -> None:
         """Set the interface up or down, as `ip link set` does. While it is down, what is written to it fails (EIO)."""
-        self._links.link("set", index=self.index, state="up" if up else "down")
+        self._links.set_up(self.index, up)
         self._wire.forget_trouble()
 
     def set_carrier(self, on: bool) -> None:
         """Pull the cable, or plug it in again: the interface is up, and the host sends nothing."""
-        self._links.link("set", index=self.index, carrier=int(on))
+        self._links.set_carrier(self.index, on)
 
     def remove(self) -> None:
         """Remove the interface under the VMM. It does not come back."""
-        self._delete()
-
-    def _delete(self) -> None:
         try:
-            self._links.link("del", index=self.index)
-        except NetlinkError as error:
-            if error.code != errno.ENODEV:
+            self._links.delete(self.index)
+        except OSError as error:
+            if error.errno != errno.ENODEV:
                 raise
+
+    def _go(self) -> None:
+        if self._index is None:
+            self._links.close()
+        else:
+            farewell.dismiss(self._links, self._index)
 
     # Witnesses
 
@@ -145,8 +149,7 @@ class Tap:
 
         A tap that is not multi-queue has no such attributes: it counts as one attached queue.
         """
-        (link,) = self._links.get_links(self.index)
-        return _queue_counts(link)
+        return self._links.get(self.index).queue_counts
 
     def view(self, pid: int) -> HostView:
         """The pairs whose queue is attached: counted by rtnetlink, told apart by TUNGETIFF."""
@@ -172,11 +175,9 @@ class Tap:
                 data = self._events.recv(65536)
             except BlockingIOError:
                 return found
-            for message in self._reader.parse(data):
-                if message["header"]["type"] != RTM_NEWLINK or message["index"] != self.index:
-                    continue
-                counts = _queue_counts(message)
-                if counts != self._last_seen:
+            for link in links.events(data):
+                counts = link.queue_counts
+                if link.index == self.index and counts != self._last_seen:
                     self._last_seen = counts
                     found.append(QueueCounts(*counts))
 
@@ -203,8 +204,8 @@ class Tap:
         The kernel's link watch comes around some time after the first queue was attached. Until then the interface
         drops every frame without a trace (its queueing discipline is `noop`).
         """
-        (link,) = self._links.get_links(self.index)
-        return not link.get_attr("IFLA_CARRIER") or link.get_attr("IFLA_QDISC") != "noop"
+        link = self._links.get(self.index)
+        return not link.carrier or link.qdisc != "noop"
 
     def capture(self) -> list[bytes]:
         """What the guest sent since the last call."""
@@ -219,7 +220,7 @@ class Tap:
         return ""
 
     def close(self) -> None:
-        """Remove the interface. Queues that a VMM still holds keep it alive until it ends."""
+        """Give the interface up: it goes soon, with others (harness.host.farewell)."""
         self._undo.close()
 
 
@@ -252,7 +253,7 @@ class HandedTap(Tap):
 
     def _close_descriptors(self) -> None:
         while self.descriptors:
-            os.close(self.descriptors.pop())
+            farewell.later(partial(os.close, self.descriptors.pop()))
 
     def _each(self, pid: int) -> list[bool]:
         return [not tun.interface_of(fd)[1] & tun.IFF_DETACH_QUEUE for fd in self.descriptors]
@@ -268,7 +269,7 @@ class VmmTap(Tap):
         """Wait for the tap to appear, and put it up."""
         wait_until(
             f"the VMM to make the tap {self.name}",
-            lambda: self._links.link_lookup(ifname=self.name),
+            lambda: links.index_of(self.name),
             owed_by=Owner.VMM,
             within=MADE_WITHIN,
         )
@@ -286,13 +287,3 @@ def _explained() -> Iterator[None]:
         if error.errno in (errno.ENOENT, errno.ENODEV):
             raise Unavailable(f"{tun.DEVICE} is missing: {tun.HOW_TO_HAVE_IT}") from error
         raise
-
-
-def _queue_counts(link: nlmsg) -> tuple[int, int]:
-    """Attached and detached queues in a link message; a tap without the attributes counts as one queue."""
-    kind = link.get_attr("IFLA_LINKINFO")
-    data = kind.get_attr("IFLA_INFO_DATA") if kind else None
-    attached = data.get_attr("IFLA_TUN_NUM_QUEUES") if data else None
-    if data is None or attached is None:
-        return 1, 0
-    return attached, data.get_attr("IFLA_TUN_NUM_DISABLED_QUEUES") or 0

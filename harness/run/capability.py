@@ -33,7 +33,10 @@ EDITION = "2"
 LINUX_PATIENCE = 5.0
 """Seconds in which a stock kernel must print its first line; with a KVM that works it takes a tenth of one.
 
-What is late is not kept, so that a slow moment costs one run its Linux tests, and no more."""
+What is late once is not kept, so that a slow moment costs one run its Linux tests, and no more. What is late in two
+runs one after the other is kept for a while: a KVM that hangs a stock kernel would cost each run these seconds."""
+LATE_IS_KEPT = 6 * 3600.0
+"""Seconds."""
 
 FULL_KVM = "it needs a KVM that runs stock kernels: run on bare metal, or where nested virtualisation is on"
 
@@ -95,7 +98,8 @@ class Capabilities:
 def capabilities(vmm: Vmm, scratch: Callable[[], Path], cache: Path | None = None) -> Capabilities:
     """What this build can do on this host, from the cache or by trying. `scratch` gives fresh folders.
 
-    KVM and the right to use it are asked for anew each time. What only took too long is not kept: it may be the load.
+    KVM and the right to use it are asked for anew each time. What only took too long is kept if it did so twice, and
+    then for some hours: it may be the load.
     """
     if vmm.needs_kvm and (why := kvm.lacking()) is not None:
         return Capabilities(*[Answer(False, why, way_out="")] * 3)  # the sentence has its own
@@ -103,22 +107,36 @@ def capabilities(vmm: Vmm, scratch: Callable[[], Path], cache: Path | None = Non
     if (known := _load(file)) is not None:
         return known
     found, lasting = _probe(vmm, scratch)
-    if lasting and not any(answer.late for answer in vars(found).values()):
-        with suppress(OSError):  # a full disk costs the next run a second, no more
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(file, json.dumps(asdict(found), indent=1).encode())
+    if lasting:
+        with suppress(OSError):  # a full disk costs the next run some seconds, no more
+            _keep(found, file)
     return found
 
 
+def _keep(found: Capabilities, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    late_before = file.with_suffix(".late")
+    if any(answer.late for answer in vars(found).values()) and not late_before.exists():
+        late_before.touch()
+        return
+    late_before.unlink(missing_ok=True)
+    write_atomically(file, json.dumps(asdict(found), indent=1).encode())
+
+
 def _load(file: Path) -> Capabilities | None:
-    """What was found earlier; None without it, or if another version of the suite wrote it."""
+    """What was found earlier; None without it, if that was late long ago, or another version of the suite wrote it."""
     try:
         plain = parse_json(read_file(file, MIB))
-        return Capabilities(
-            **{name: Answer(a["works"] is True, str(a["detail"])) for name, a in plain.items()}
+        known = Capabilities(
+            **{
+                name: Answer(a["works"] is True, str(a["detail"]), late=a.get("late") is True)
+                for name, a in plain.items()
+            }
         )
-    except (Unreadable, TypeError, KeyError, AttributeError):
+        age = time.time() - file.stat().st_mtime
+    except (Unreadable, TypeError, KeyError, AttributeError, OSError):
         return None
+    return None if age > LATE_IS_KEPT and any(answer.late for answer in vars(known).values()) else known
 
 
 def _key(vmm: Vmm) -> str:

@@ -40,7 +40,6 @@ from harness.run import options, park, second_look
 from harness.run.case import case_of
 from harness.run.narrowed import is_narrowed
 from harness.run.needs import reason_to_skip, vmm_lacks
-from harness.run.screen import Screen
 from harness.run.session import SESSION, Session, prepare
 from harness.run.shard import deal, parse_shard
 from harness.run.workers import Announcing, Watching
@@ -144,6 +143,8 @@ def pytest_configure(config: pytest.Config) -> None:
                 config.stash[_collector] = collector
                 config.pluginmanager.register(_Listener(collector))
                 config.pluginmanager.register(_Recorder(Records(collector.store.folder, "main")))
+                from harness.run.screen import Screen  # slow to import, and workers need none
+
                 config.pluginmanager.register(Screen(config, collector, brief=option.brief))
                 if option.park:
                     config.pluginmanager.register(park.Parking(config, collector.store.folder))

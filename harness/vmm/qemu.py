@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shlex
 import socket
@@ -10,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
-
-from qemu.qmp import EventListener, ExecuteError, QMPClient, QMPError
 
 from harness.deadline import PACE, wait_until
 from harness.errors import DeadlineExceeded, Owner, VmmError
@@ -118,6 +115,10 @@ class QemuVm(Vm):
         self, vmm: Qemu, config: VmConfig, process: VmmProcess, serial: socket.socket, qmp: socket.socket
     ) -> None:
         super().__init__(vmm, config, process, SerialPort(serial, self.check_alive))
+        import asyncio  # slow to import, and the next too
+
+        from qemu.qmp import EventListener, QMPClient
+
         self._loop = asyncio.new_event_loop()
         self._client = QMPClient(vmm.name)
         self._resets = EventListener("RESET")
@@ -129,6 +130,10 @@ class QemuVm(Vm):
             raise
 
     def _run(self, coroutine: Any, doing: str, patience: float) -> Any:
+        import asyncio
+
+        from qemu.qmp import ExecuteError, QMPError
+
         try:
             return self._loop.run_until_complete(asyncio.wait_for(coroutine, patience * PACE))
         except TimeoutError:
@@ -248,6 +253,10 @@ class QemuVm(Vm):
             raise VmmError(f"{self.vmm.name}: the migration {outcome['status']}: {why}")
 
     def stop(self) -> None:
+        import asyncio
+
+        from qemu.qmp import QMPError
+
         super().stop()
         if not self._loop.is_closed():
             # the process is gone: only our own end is being closed, and what it finds there is of no interest

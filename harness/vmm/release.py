@@ -11,8 +11,6 @@ import os
 import re
 from pathlib import Path
 
-import httpx
-
 from harness.bounded import MIB, PIECE, TooSlow, Unreadable, collect, parse_json, read_file
 from harness.cache import cache_root
 from harness.deadline import Deadline
@@ -30,7 +28,6 @@ DOWNLOAD_PATIENCE = 600.0
 LARGEST = 256 * MIB
 """Of a release: cloud-hypervisor-static has some 5 MiB."""
 
-_TIMEOUT = httpx.Timeout(READ_PATIENCE, connect=CONNECT_PATIENCE)
 _WANTED = re.compile(r"(?P<tag>v[0-9][A-Za-z0-9.-]*)(?:@sha256:(?P<digest>[0-9a-f]{64}))?$")
 
 
@@ -84,9 +81,12 @@ def _pins(lock: Path) -> dict[str, str]:
 
 
 def _download(url: str) -> bytes:
+    import httpx  # slow to import
+
     deadline = Deadline(DOWNLOAD_PATIENCE)
+    timeout = httpx.Timeout(READ_PATIENCE, connect=CONNECT_PATIENCE)
     try:
-        with httpx.stream("GET", url, follow_redirects=True, timeout=_TIMEOUT) as answer:
+        with httpx.stream("GET", url, follow_redirects=True, timeout=timeout) as answer:
             if answer.status_code == httpx.codes.NOT_FOUND:
                 raise BadInput(f"there is no release at {url}: is the name right?")
             if answer.is_error:

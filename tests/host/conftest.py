@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from harness.host import tun
+from harness.host import farewell, tun
 from harness.host.tap import Tap
 
 _numbers = itertools.count()
@@ -41,6 +41,7 @@ def open_queues(undo: ExitStack) -> Callable[[Tap, int], list[int]]:
     """Opens queues of a tap as a VMM would, in this process: descriptors, in the order of the pairs."""
 
     def open_queues(tap: Tap, count: int) -> list[int]:
+        farewell.settle()  # what is closed meanwhile would mix the descriptors up, as a VMM's other threads do
         queues = [tun.open_queue(tap.name, multi_queue=tap.pairs > 1) for _ in range(count)]
         for queue in queues:
             undo.callback(os.close, queue)

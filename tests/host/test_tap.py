@@ -15,8 +15,8 @@ from pyroute2 import IPRoute
 
 from harness.deadline import PACE, wait_until
 from harness.errors import BadInput, DeadlineExceeded, Owner, Unavailable
+from harness.host import farewell, tun, wire
 from harness.host import tap as tap_module
-from harness.host import tun, wire
 from harness.host.backend import HostView
 from harness.host.changes import QueueCounts
 from harness.host.flows import STAMP_OFFSET, flows
@@ -45,6 +45,7 @@ def test_tap_is_made_up_and_gone_when_closed(name: str) -> None:
     assert tap.attachment == TapByName(name)
     assert Path(f"/sys/class/net/{name}/flags").read_text() == "0x1003\n"  # up, broadcast, multicast
     tap.close()
+    farewell.settle()
     assert name not in interfaces()
     tap.close()
 
@@ -377,6 +378,7 @@ def test_handed_tap_tells_of_its_queues_by_itself(name: str, undo: ExitStack) ->
 
 def test_handed_tap_is_gone_when_closed(name: str) -> None:
     HandedTap(name, 3).close()
+    farewell.settle()
     assert name not in interfaces()
 
 

@@ -104,6 +104,18 @@ def test_what_came_too_late_is_not_kept(host: Host, ask: Ask) -> None:
     assert ask().linux_guest.works, "the load of one moment hid all Linux tests"
 
 
+def test_what_came_too_late_twice_is_kept_for_some_hours(
+    host: Host, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.ends["linux"] = DeadlineExceeded("waited 5 s for a stock kernel's first line", Owner.GUEST)
+    for _ in range(2):
+        assert not ask().linux_guest.works
+    host.ends.clear()
+    assert ask().linux_guest.late, "each run waits once more"
+    monkeypatch.setattr(capability, "LATE_IS_KEPT", -1.0)
+    assert ask().linux_guest.works, "a slow moment hides all Linux tests for ever"
+
+
 @pytest.mark.parametrize("why", ["no permission for /dev/kvm: join the group kvm", "/dev/kvm is missing"])
 def test_kvm_is_asked_anew_each_time(host: Host, ask: Ask, why: str) -> None:
     assert ask().probe_guest.works

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from harness.errors import BadInput
+from harness.host import farewell
 from harness.host.backend import FramePort, HostView, NetworkBackend, VhostUserPeer
 from harness.host.changes import ConnectionChanged, QueueCounts, VringsSwitched
 from harness.host.flows import flows
@@ -92,6 +93,7 @@ def test_siblings_are_gone_with_the_testbed(bed: Testbed) -> None:
     names = {bed.sibling(bed.tap(2), 2).name for _ in range(2)}
     assert names < {name for _, name in socket.if_nameindex()}
     bed.close()
+    farewell.settle()
     assert not names & {name for _, name in socket.if_nameindex()}
 
 

@@ -6,8 +6,6 @@ from contextlib import ExitStack
 from ipaddress import IPv4Interface
 from pathlib import Path
 
-from pyroute2 import IPRoute
-
 from harness.deadline import wait_until
 from harness.errors import Owner, Unavailable
 from harness.process.child import VmmProcess
@@ -26,6 +24,8 @@ class BootServer:
     """
 
     def __init__(self, dnsmasq: Path, interface: str, folder: Path, first: str, second: str) -> None:
+        from pyroute2 import IPRoute  # slow to import
+
         with ExitStack() as undo:
             links = undo.enter_context(IPRoute())
             (index,) = links.link_lookup(ifname=interface)

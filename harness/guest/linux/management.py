@@ -5,8 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from ipaddress import IPv4Address
 
-from pyroute2 import IPRoute
-
 from harness.guest.linux.address import PREFIX_LENGTH, host_address, host_mac
 from harness.host import tun
 from harness.vmm.base import TapByName
@@ -16,6 +14,8 @@ class ManagementTap:
     """A tap of one queue, up, with the host's address in the network that it shares with one guest."""
 
     def __init__(self, name: str, guest: IPv4Address) -> None:
+        from pyroute2 import IPRoute  # slow to import
+
         self.attachment = TapByName(name)
         with ExitStack() as undo:
             links = undo.enter_context(IPRoute())

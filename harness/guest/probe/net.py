@@ -327,8 +327,8 @@ class VirtioNet:
 
     def _fill(self, queue: Virtqueue) -> None:
         base = self._arena.take(self._buffer * queue.size, BUFFER)
-        for i in range(queue.size):
-            queue.add([Buffer(base + self._buffer * i, self._buffer, True)])
+        room = self._buffer
+        queue.add_each([Buffer(base + room * i, room, True) for i in range(queue.size)])
         queue.publish()
 
     def memory_in_use(self) -> bytes:

@@ -107,6 +107,11 @@ class PackedVirtqueue(Virtqueue):
         self._next_used.move(position.seen)
         self._hidden.clear()
 
+    def add_each(self, buffers: Sequence[Buffer]) -> None:
+        """As `add` for each of them, a chain of its own."""
+        for buffer in buffers:
+            self.add([buffer])
+
     def add(self, buffers: Sequence[Buffer], table: int | None = None) -> int:
         """Put one chain into the ring without letting the device see it; its buffer ID. See Virtqueue.add."""
         slots = len(buffers) if table is None else 1

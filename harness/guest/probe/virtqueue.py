@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from harness.errors import GuestError, HarnessError
@@ -54,8 +53,7 @@ class Arena:
         self._next = self._start
 
 
-@dataclass(frozen=True)
-class Buffer:
+class Buffer(NamedTuple):
     """One descriptor of a chain: guest-physical address, length in bytes, and whether the device writes it."""
 
     address: int
@@ -166,6 +164,29 @@ class Virtqueue:
             self.memory.write(self.descriptors + DESCRIPTOR_BYTES * ids[0], whole)
         self._expose(ids, tuple(buffers))
         return ids[0]
+
+    def add_each(self, buffers: Sequence[Buffer]) -> None:
+        """As `add` for each of them, a chain of its own: a fresh queue gets them in two stores."""
+        count = len(buffers)
+        if self._exposed or self._chains or count > self.size:
+            for buffer in buffers:
+                self.add([buffer])
+            return
+        fields = (
+            field
+            for buffer in buffers
+            for field in (
+                buffer.address + self.iova_offset,
+                buffer.length,
+                DESC_WRITE * buffer.device_writes,
+                0,
+            )
+        )
+        self.memory.write(self.descriptors, struct.pack("<" + "QIHH" * count, *fields))
+        self.memory.write(self.available + 4, struct.pack(f"<{count}H", *range(count)))
+        self._chains = {head: ((head,), (buffer,)) for head, buffer in enumerate(buffers)}
+        del self._free[self.size - count :]
+        self._exposed = count & 0xFFFF
 
     def _write_chain(self, table: int, ids: Sequence[int], buffers: Sequence[Buffer]) -> None:
         for here, following, buffer in zip(ids, (*ids[1:], None), buffers, strict=True):
