@@ -30,7 +30,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("issue", choices=KNOWN, help="cloud-hypervisor's number of the issue")
     parser.add_argument(
-        "--vmm", required=True, metavar="PATH", help="a cloud-hypervisor or qemu-system-x86_64 binary"
+        "--vmm", required=True, metavar="PATH", help="the binary of a VMM that the suite knows"
     )
     return parser
 
