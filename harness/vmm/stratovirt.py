@@ -39,10 +39,11 @@ class StratoVirt(Vmm):
         if config.kernel is not None:
             words += ["-kernel", str(config.kernel)]
         for slot, nic in enumerate(config.nics, FIRST_SLOT):
-            words += self._nic_words(nic, slot)
+            words += self.nic_words(nic, slot)
         return TerminalVm(self, config, *execute(words, config, launch))
 
-    def _nic_words(self, nic: NicConfig, slot: int) -> list[str]:
+    def nic_words(self, nic: NicConfig, slot: int) -> list[str]:
+        """The command line's words for a NIC in this slot of the root bus."""
         words = []
         match nic.attachment:
             case TapByName(name):
