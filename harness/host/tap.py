@@ -31,6 +31,7 @@ from harness.vmm.base import Attachment, TapByFds, TapByName
 
 EVENT_BYTES = 16 << 20
 """Room for events that nobody has read yet: a message has 2 KB, and a NIC of 256 pairs makes hundreds at once."""
+VHOST_NET = Path("/dev/vhost-net")
 _NAME_LIMIT = 15
 MADE_WITHIN = 5.0
 """Seconds in which a VMM makes its own tap."""
@@ -257,6 +258,21 @@ class HandedTap(Tap):
 
     def _each(self, pid: int) -> list[bool]:
         return [not tun.interface_of(fd)[1] & tun.IFF_DETACH_QUEUE for fd in self.descriptors]
+
+
+class VhostNetTap(Tap):
+    """A tap whose frames a thread of the host's kernel moves for the VMM (vhost-net)."""
+
+    def _make(self, undo: ExitStack) -> Attachment:
+        super()._make(undo)
+        return TapByName(self.name, vhost=True)
+
+    @classmethod
+    def lacking(cls) -> str | None:
+        """Why this host has none, or None."""
+        if VHOST_NET.exists():
+            return None
+        return f"{VHOST_NET} is missing: load the module with modprobe vhost_net, where the kernel has it"
 
 
 class VmmTap(Tap):

@@ -49,9 +49,12 @@ def header_size(fd: int) -> int:
     return size
 
 
-def open_queue(name: str, *, multi_queue: bool) -> int:
-    """A descriptor of one more queue of tap `name`, attached; the tap is made where there is none."""
-    fd = os.open(DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+def open_queue(name: str, *, multi_queue: bool, device: str = DEVICE) -> int:
+    """A descriptor of one more queue of tap `name`, attached; the tap is made where there is none.
+
+    A macvtap, which is there, has a `device` file of its own.
+    """
+    fd = os.open(device, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (IFF_MULTI_QUEUE if multi_queue else 0)
     try:
         fcntl.ioctl(fd, TUNSETIFF, _IFREQ.pack(name.encode(), flags))

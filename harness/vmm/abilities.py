@@ -47,6 +47,7 @@ class Ability(Enum):
     IOMMU = "virtual IOMMU"
     PACKED_RINGS = "packed virtqueues"
     DESCRIPTORS = "taps that are handed over as descriptors"
+    VHOST_NET = "vhost-net"
     MAKES_TAPS = "taps that it makes itself"
     VHOST_USER = "vhost-user"
     VHOST_USER_SERVER = "vhost-user with the VMM as the server"

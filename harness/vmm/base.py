@@ -23,9 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TapByName:
-    """A tap that the VMM opens by its name; made by the VMM if there is none of that name."""
+    """A tap that the VMM opens by its name; made by the VMM if there is none of that name.
+
+    `vhost`: the host's kernel moves the frames (vhost-net).
+    """
 
     name: str
+    vhost: bool = False
 
 
 @dataclass(frozen=True)

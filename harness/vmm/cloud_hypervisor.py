@@ -354,7 +354,7 @@ class CloudHypervisor(Vmm):
 
     kind = "cloud-hypervisor"
     banner = "cloud-hypervisor"
-    abilities = frozenset(Ability) - {Ability.PACKED_RINGS}
+    abilities = frozenset(Ability) - {Ability.PACKED_RINGS, Ability.VHOST_NET}
     takes_attachments_along = True
     habits = Habits(command_threads="*_ctrl", restoring=("--restore",))
     state_damages = STATE_DAMAGES

@@ -19,7 +19,7 @@ class Crosvm(Vmm):
 
     kind = "crosvm"
     banner = "crosvm"
-    abilities = frozenset({Ability.PACKED_RINGS, Ability.SEVERAL_NICS, Ability.VHOST_USER})
+    abilities = frozenset({Ability.PACKED_RINGS, Ability.SEVERAL_NICS, Ability.VHOST_NET, Ability.VHOST_USER})
     kernel_format = KernelFormat.BZIMAGE
 
     def fewest_cpus(self, config: VmConfig) -> int:
@@ -43,9 +43,9 @@ class Crosvm(Vmm):
     def nic_words(self, nic: NicConfig) -> list[str]:
         """The command line's words for a NIC. Raises Lacks."""
         match nic.attachment:
-            case TapByName(name):
-                packed = ",packed-queue" * nic.packed
-                return ["--net", f"tap-name={name},mac={nic.mac},vq-pairs={nic.pairs}{packed}"]
+            case TapByName(name, vhost):
+                more = ",vhost-net" * vhost + ",packed-queue" * nic.packed
+                return ["--net", f"tap-name={name},mac={nic.mac},vq-pairs={nic.pairs}{more}"]
             case VhostUserSocket(path, False):
                 return ["--vhost-user", f"type=net,socket={path}"]
             case VhostUserSocket():

@@ -46,8 +46,8 @@ SMALLEST_RING = 256
 def netdev_options(nic: NicConfig) -> dict[str, Any]:
     """A NIC's network backend, in QMP's form."""
     match nic.attachment:
-        case TapByName(name):
-            options = {"type": "tap", "ifname": name, "script": "no", "downscript": "no", "vhost": False}
+        case TapByName(name, vhost):
+            options = {"type": "tap", "ifname": name, "script": "no", "downscript": "no", "vhost": vhost}
             if nic.pairs > 1:
                 options["queues"] = nic.pairs
         case TapByFds(fds):

@@ -89,7 +89,9 @@ def nics_are_those_that_were_asked_for(bench: Bench) -> None:
     monitor, memory = connect(vm)
     try:
         for share, nic in enumerate(config.nics):
-            net = VirtioNet(monitor, nic.mac, share=share, shares=len(config.nics))
+            net = VirtioNet(
+                monitor, nic.mac, share=share, shares=len(config.nics), slots=bench.vmm.mmio_slots
+            )
             ProbeDriver(net).start()  # some VMMs fill the configuration space only then
             assert net.max_pairs == nic.pairs, (
                 f"{nic.id} has {net.max_pairs} pairs, and {nic.pairs} were asked for"

@@ -23,9 +23,10 @@ def a_nic(attachment: Attachment, pairs: int = 4, *, packed: bool = False) -> Ni
     [
         (a_nic(TapByName("t")), ["--net", f"tap-name=t,mac={MAC},vq-pairs=4"]),
         (a_nic(TapByName("t"), packed=True), ["--net", f"tap-name=t,mac={MAC},vq-pairs=4,packed-queue"]),
+        (a_nic(TapByName("t", vhost=True)), ["--net", f"tap-name=t,mac={MAC},vq-pairs=4,vhost-net"]),
         (a_nic(VhostUserSocket(Path("/s"))), ["--vhost-user", "type=net,socket=/s"]),
     ],
-    ids=["tap", "packed", "vhost-user"],
+    ids=["tap", "packed", "vhost-net", "vhost-user"],
 )
 def test_words_of_a_nic(nic: NicConfig, words: list[str]) -> None:
     assert CROSVM.nic_words(nic) == words

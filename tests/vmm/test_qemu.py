@@ -99,10 +99,11 @@ def arguments(nic: NicConfig, version: QemuVersion) -> list[str]:
     ("nic", "netdev"),
     [
         (TapByName("t"), "tap,id=n-backend,ifname=t,script=no,downscript=no,vhost=off,queues=2"),
+        (TapByName("t", vhost=True), "tap,id=n-backend,ifname=t,script=no,downscript=no,vhost=on,queues=2"),
         (TapByFds((7, 8)), "tap,id=n-backend,fds=7:8,vhost=off"),
         (VhostUserSocket(Path("/s")), "vhost-user,id=n-backend,chardev=n-socket,queues=2"),
     ],
-    ids=["tap", "descriptors", "vhost-user"],
+    ids=["tap", "vhost-net", "descriptors", "vhost-user"],
 )
 def test_netdev_counts_pairs(nic: TapByName, netdev: str) -> None:
     words = arguments(NicConfig("n", MAC, 2, nic), OLD)

@@ -7,14 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import BadInput
+from harness.host.macvtap import Macvtap
 from harness.host.real_backends.ovs import OpenVSwitch
 from harness.host.real_backends.testpmd import Testpmd
+from harness.host.tap import VhostNetTap
 
 GIVEN = ("vhost_user_net",)
 """Back ends whose program the user gives: no package has them."""
 
 PACKAGED = {kind.name: kind for kind in (Testpmd, OpenVSwitch)}
 REAL = (*PACKAGED, *GIVEN)
+OF_THE_KERNEL: Mapping[str, type[Macvtap | VhostNetTap]] = {"macvtap": Macvtap, "vhost-net": VhostNetTap}
+"""Network backends that not every kernel has."""
 
 
 def given_programs(values: Sequence[str]) -> dict[str, Path]:
@@ -34,7 +38,8 @@ def given_programs(values: Sequence[str]) -> dict[str, Path]:
 
 
 def lacking(name: str, programs: Mapping[str, Path]) -> str | None:
-    """Why a network backend of that name cannot be had, or None: all but the real back ends always can."""
+    """Why a network backend of that name cannot be had here, or None, with the way out."""
     if name in GIVEN and name not in programs:
         return f"the program {name} was not given: --backend-binary {name}=PATH"
-    return PACKAGED[name].lacking() if name in PACKAGED else None
+    kind = PACKAGED.get(name) or OF_THE_KERNEL.get(name)
+    return kind.lacking() if kind else None
