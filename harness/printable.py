@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 from typing import Any
 
 _CONTROL = {
@@ -10,6 +12,36 @@ _CONTROL = {
     if chr(code) not in "\n\t"
 }
 """Control characters, and those that turn the direction of text (Unicode, "Bidi_Control")."""
+
+
+_PLAIN = {
+    "\u2026": "...",
+    "\u2260": "!=",
+    "\u00d7": "x",
+    "\u2013": "-",
+    "\u2014": "-",
+    "\u2192": "->",
+    "\u2022": "*",
+}
+"""How signs look on a terminal that lacks them. All of `\u201c\u201d\u2018\u2019` are plain quotation marks."""
+_PLAIN |= dict.fromkeys("\u201c\u201d", '"') | dict.fromkeys("\u2018\u2019", "'")
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    """See codecs.register_error."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_PLAIN.get(each, "?") for each in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("plainly", _plainly)
+
+
+def speak_plainly(*streams: object) -> None:
+    """Let streams whose encoding lacks a sign, a Latin-1 terminal's, write another for it instead of failing."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="plainly")
 
 
 def all_printable(plain: Any) -> Any:

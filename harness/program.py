@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import Any
 
 from harness.checkout import INSTALLED
+from harness.deadline import check_pace
+from harness.errors import BadInput
+from harness.printable import speak_plainly
 from harness.version import VERSION
 
 PROGRAM = "virtio-net-mq"
@@ -21,5 +25,14 @@ class Parser(argparse.ArgumentParser):
     """The command line of one of the commands. Its texts name it as %(prog)s, line breaks in the epilog stay."""
 
     def __init__(self, name: str, **words: Any) -> None:
+        speak_plainly(sys.stdout, sys.stderr)
         super().__init__(prog=called(name), formatter_class=argparse.RawDescriptionHelpFormatter, **words)
         self.add_argument("--version", action="version", version=f"{PROGRAM} {VERSION}")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does it; what is wrong with the environment is an error of the command line too."""
+        try:
+            check_pace()
+        except BadInput as error:
+            self.error(str(error))
+        return super().parse_known_args(args, namespace)

@@ -51,6 +51,8 @@ class Collector:
         self._results: dict[ongoing.Key, Result] = {}
         self.selection = Selection()
         """What the run sets out to do, as far as it is known."""
+        self.unsaved = ""
+        """Why the results are not where they should be, in a sentence that says where they are."""
         self._lock: int | None = None
         with suppress(OSError):  # a full disk: what this run finds is kept in memory
             self._lock = ongoing.begin(self.store.folder, self.run(complete=False))

@@ -31,7 +31,8 @@ examples:
   %(prog)s report/ --accept-skips                     this host cannot run more: that is no fault from now on
   %(prog)s report/ --accept --reason "..."            from now on, expect what this run shows
 
-exit status: 0 as expected; 1 a regression; 2 could not judge. What was not run is never taken for good.
+exit status: 0 as expected; 1 a regression; 2 could not judge. What was not run is never taken for good; a run that was
+broken off is 2, unless what it did judge is a regression already, which no missing test takes back.
 """
 
 

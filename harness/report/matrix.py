@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import Literal
 
 from rich.console import Group, RenderableType
@@ -27,6 +28,8 @@ WORDS = {
 }
 """Each verdict's word and colour. Capitals mark what somebody has to look at, with and without colour."""
 
+COLUMN = 14
+"""The most that a VMM's column may take."""
 NOTHING = "—"
 """Shown where nothing was run."""
 
@@ -60,8 +63,8 @@ def _needs_a_look(cell: Cell) -> bool:
 def _table(run: Run, rows: list[Row], by: By) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold", expand=False)
     table.add_column(by, overflow="fold", ratio=1)
-    for name in run.names():
-        table.add_column(Text(name, overflow="ellipsis"), justify="center", no_wrap=True, max_width=14)
+    for name in told_apart(run.names(), COLUMN):
+        table.add_column(Text(name), justify="center", no_wrap=True)
     group = None
     for row in rows:
         if by == "test" and row.group != group:
@@ -70,6 +73,18 @@ def _table(run: Run, rows: list[Row], by: By) -> Table:
         indent = "  " if by == "test" else ""
         table.add_row(Text(indent + row.label), *(_shown(cell, len(row.tests), by) for cell in row.cells))
     return table
+
+
+def told_apart(names: Sequence[str], width: int) -> list[str]:
+    """Names cut to a width in their middle, and numbered where that makes two of them the same."""
+    cut = [
+        name if len(name) <= width else f"{name[: width // 2 - 1]}…{name[-(width - width // 2) :]}"
+        for name in names
+    ]
+    return [
+        name if cut.count(name) == 1 else f"{number}…{name[len(str(number)) + 1 :]}"
+        for number, name in enumerate(cut, 1)
+    ]
 
 
 def _shown(cell: Cell, tests: int, by: By) -> Text:

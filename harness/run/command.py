@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from harness.invocation import words
+from harness.printable import speak_plainly
 from harness.program import PROGRAM, called
 from harness.version import VERSION
 
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     if "--version" in arguments:
         print(f"{PROGRAM} {VERSION}")
         return 0
+    speak_plainly(sys.stdout)
     if "--help" in arguments or "-h" in arguments:
         print(HELP, flush=True)
     command = words(["--brief", *arguments])

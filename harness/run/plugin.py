@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from harness import interrupts
+from harness.deadline import check_pace
 from harness.errors import BadInput, HarnessError, Lacks, Unavailable
 from harness.evidence.collect import ATTRIBUTE, Collector
 from harness.evidence.judge import Judge
@@ -106,6 +107,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.help or config.option.version:
         return
     try:
+        check_pace()
         options.check(config.option)
         _require_text(config)
         if not _is_worker(config):
@@ -245,8 +247,9 @@ def _save(session: pytest.Session, exitstatus: int) -> None:
         interrupts.are_for_others()
         try:
             collector.save(complete=complete)
-        except HarnessError as error:
-            raise pytest.exit.Exception(str(error), pytest.ExitCode.INTERNAL_ERROR) from None
+        except HarnessError as error:  # what was found is shown all the same
+            collector.unsaved = str(error)
+            session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
 
 # Crossing tests with builds, drivers and backends

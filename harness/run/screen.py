@@ -16,6 +16,7 @@ from harness.errors import HarnessError
 from harness.evidence.collect import ATTRIBUTE, Collector
 from harness.expected.baseline import FOLDER, load_baselines
 from harness.expected.causes import Expected, Key, Standing, causes, what_it_says
+from harness.printable import speak_plainly
 from harness.record.results import JUDGED, from_dict
 from harness.register.register import load_register
 from harness.report.history import History, load_history
@@ -42,6 +43,10 @@ class Screen:
         self._progress = Progress(time.monotonic())
         self._live: Live | None = None
         self._told_at = time.monotonic()
+
+    def pytest_sessionstart(self) -> None:
+        """The terminal's writer is there by now."""
+        speak_plainly(self._config.get_terminal_writer()._file)
 
     # While it runs
 
@@ -154,9 +159,10 @@ class Screen:
         terminalreporter.write(causes_text(run, found, history, width=width, color=color, whole=whole))
         for doubt in doubts(run, history):
             terminalreporter.write_line(doubt)
-        terminalreporter.write_line(self._collector.where())
+        terminalreporter.write_line(self._collector.unsaved or self._collector.where())
         judged = any(result.verdict in JUDGED for result in run.results)
-        for line in ending(int(exitstatus), found, judged=judged, page=self._page(report) if look else None):
+        status = pytest.ExitCode.INTERNAL_ERROR if self._collector.unsaved else int(exitstatus)
+        for line in ending(int(status), found, judged=judged, page=self._page(report) if look else None):
             terminalreporter.write_line(line)
 
     def _page(self, report: Path) -> Path | None:

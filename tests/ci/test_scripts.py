@@ -44,7 +44,7 @@ def test_every_command_is_one_of_the_installed_program_too() -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_every_command_says_its_version(tmp_path: Path, script: Path) -> None:
+def test_every_command_says_its_version_and_what_it_is_for(tmp_path: Path, script: Path) -> None:
     (tmp_path / "harness").symlink_to(CI.parent / "harness")
     (tmp_path / "ci").mkdir()
     shutil.copy2(script, tmp_path / "ci")
@@ -56,6 +56,35 @@ def test_every_command_says_its_version(tmp_path: Path, script: Path) -> None:
         (tmp_path / ".venv/bin/python").chmod(0o755)
     elif script.name != "setup":
         shutil.copy2(CI / "setup", tmp_path / "ci")
-    command = [str(tmp_path / "ci" / script.name), "--version"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60 * PACE, check=False)
+
+    def say(word: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [str(tmp_path / "ci" / script.name), word]
+        ours = os.environ | environment
+        return subprocess.run(
+            command, env=ours, capture_output=True, text=True, timeout=60 * PACE, check=False
+        )
+
+    done = say("--version")
     assert (done.returncode, done.stdout) == (0, f"virtio-net-mq {VERSION}\n"), done.stderr
+    done = say("--help", LC_ALL="C", PYTHONIOENCODING="latin-1", PYTHONUTF8="0")
+    assert f"ci/{script.name}" in done.stdout, done.stderr
+    assert done.returncode == 0 or script.name == "conformance", (
+        "which becomes pytest, and there are no tests here"
+    )
+
+
+@pytest.mark.parametrize(("name", "status"), [("repro", 125), ("gate", 2), ("report", 2), ("shell", 2)])
+def test_pace_that_is_none_is_one_sentence(name: str, status: int) -> None:
+    module, _ = COMMANDS[name]
+    command = [sys.executable, "-m", module]
+    done = subprocess.run(
+        command,
+        env=os.environ | {"MQ_PACE": "abc"},
+        capture_output=True,
+        text=True,
+        timeout=60 * PACE,
+        check=False,
+    )
+    assert done.returncode == status
+    assert "MQ_PACE='abc' is not a positive number" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

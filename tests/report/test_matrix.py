@@ -6,7 +6,7 @@ import pytest
 
 from harness.record.results import Result, VmmInfo
 from harness.report.fold import rows_by_requirement, rows_by_test
-from harness.report.matrix import matrix_text
+from harness.report.matrix import matrix_text, told_apart
 from tests.synthetic_runs import not_run
 
 if TYPE_CHECKING:
@@ -150,3 +150,15 @@ def test_markup_in_names_is_shown_as_it_is(make_result: MakeResult, make_run: Ma
     text = matrix_text(run)
     assert "[red]" in text
     assert "[/blue] no" in text
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["base", "patched"], ["base", "patched"]),
+        (["cloud-hypervisor-before", "cloud-hypervisor-after"], ["cloud-…-before", "cloud-…r-after"]),
+        (["a-long-name-1-of-these", "a-long-name-2-of-these"], ["1…long…f-these", "2…long…f-these"]),
+    ],
+)
+def test_long_names_are_told_apart(names: list[str], shown: list[str]) -> None:
+    assert told_apart(names, 14) == shown

@@ -103,9 +103,11 @@ def test_build_that_cannot_be_used_is_one_sentence(suite: Suite) -> None:
 def test_pace_that_is_no_number_is_said(suite: Suite) -> None:
     suite.write(TWO)
     ran = suite.execute(suite.command(), MQ_PACE="fast")
-    assert ran.code not in (0, 1)
+    assert ran.code == pytest.ExitCode.USAGE_ERROR
+    (sentence,) = [line for line in ran.err.splitlines() if line]
     assert (
-        "MQ_PACE='fast' is not a positive number: it multiplies every deadline, 1 is the default" in ran.err
+        sentence
+        == "ERROR: MQ_PACE='fast' is not a positive number: it multiplies every deadline, 1 is the default"
     )
 
 
@@ -116,3 +118,29 @@ def test_run_on_another_machine_ends_before_it_begins(suite: Suite) -> None:
     assert ran.code == pytest.ExitCode.USAGE_ERROR
     (sentence,) = [line for line in ran.err.splitlines() if line]
     assert sentence.startswith("ERROR: this machine is riscv64, ")
+
+
+def test_terminal_without_a_sign_is_written_another(suite: Suite) -> None:
+    suite.write(TWO)
+    ran = suite.execute(
+        suite.command("--brief", "-v"), LC_ALL="C", PYTHONIOENCODING="latin-1", PYTHONUTF8="0"
+    )
+    assert ran.code == 1
+    assert "\ntest_it.py\n" in ran.out
+    assert r"\n" not in ran.out
+    assert ran.out.isascii()
+
+
+def test_full_disk_costs_the_file_and_not_what_was_found(suite: Suite) -> None:
+    suite.write(TWO)
+    (suite.folder / "full.py").write_text(
+        "from harness.errors import Unavailable\nfrom harness.record.store import RunStore\n"
+        "def save(self, run): raise Unavailable('cannot write x (the disk is full): they are in y instead')\n"
+        "RunStore.save = save\n"
+    )
+    ran = suite.run("-p", "full")
+    assert ran.code == pytest.ExitCode.INTERNAL_ERROR
+    lines = ran.out.splitlines()
+    assert ["test_a", "FAIL"] in [line.split() for line in lines]
+    assert "cannot write x (the disk is full): they are in y instead" in lines
+    assert "exit status 3: something went wrong inside pytest or the suite" in lines
