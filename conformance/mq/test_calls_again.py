@@ -12,7 +12,7 @@ import pytest
 
 from harness.errors import VmmError
 from harness.guest.probe.ejection import eject
-from harness.lifecycle import PLUGGED_AGAIN, check
+from harness.lifecycle import check, eject_and_plug
 from harness.register.mark import requirement
 from harness.testbed.nic import Nic, ProbeNic
 from harness.testbed.testbed import NicPlan, Testbed
@@ -117,7 +117,7 @@ def test_removed_again_before_the_guest_ejects_it(testbed: Testbed, nic: ProbeNi
     for each in (nic, plugged):
         assert each.set_pairs(ALL)
         check(each, ALL)
-    PLUGGED_AGAIN.run(testbed, plugged)
+    eject_and_plug(testbed, plugged)
     assert plugged.set_pairs(ALL)
     check(plugged, ALL)
 

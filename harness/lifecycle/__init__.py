@@ -32,6 +32,7 @@ from harness.lifecycle.transitions import (
     Effect,
     Transition,
     check_count,
+    eject_and_plug,
 )
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "count_fields",
     "destination",
     "each_of",
+    "eject_and_plug",
     "legacy_form",
     "migrate",
     "require_room",

@@ -141,9 +141,15 @@ def restore_without_a_count(bed: Testbed, nic: ProbeNic) -> None:
 
 def plug_again(bed: Testbed, nic: ProbeNic) -> None:
     """The NIC is removed from the running VM, its driver gone before, and plugged in again."""
+    nic.driver.net.reset()
+    nic.vm.remove_nic(nic.config.id)
+    eject_and_plug(bed, nic)
+
+
+def eject_and_plug(bed: Testbed, nic: ProbeNic) -> None:
+    """A NIC whose removal was asked for is let go by the guest, and plugged in again."""
     driver = nic.driver
     driver.net.reset()
-    nic.vm.remove_nic(nic.config.id)
     eject(driver.net.bus)
     nic.vm.await_removal(nic.config.id)
     bed.journal.add("vmm", "the NIC was removed")
