@@ -43,5 +43,5 @@ def test_frames_sent_after_a_resume_come_out(nic: Nic, end: Backend, acknowledge
     end.arm(Delay(Kind.SET_VRING_ENABLE, ring=LAST, value=1, delay=LATENESS))
     nic.vm.resume()
     landed = nic.transmit(3, flows(16))
-    assert landed.exactly_once, landed
+    assert landed.exactly_once
     check(nic, 4)
