@@ -37,7 +37,7 @@ from harness.record import pairs, runs
 from harness.record.ongoing import Records
 from harness.record.results import NotRun, Shard, VmmInfo, from_dict
 from harness.record.selection import Selection
-from harness.run import options, park, second_look
+from harness.run import options, park, schedule, second_look
 from harness.run.case import case_of
 from harness.run.narrowed import is_narrowed
 from harness.run.needs import reason_to_skip, vmm_lacks
@@ -51,7 +51,7 @@ from harness.testbed.testbed import Testbed
 from harness.vmm.base import Vmm
 
 pytest.register_assert_rewrite("harness.lifecycle")  # its assertions are the tests' own
-pytest_plugins = ("harness.run.options",)
+pytest_plugins = ("harness.run.options", "harness.run.schedule")
 
 MARKERS = (
     "requirement(*ids): rows of conformance/requirements.toml that a test proves",
@@ -150,7 +150,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 config.pluginmanager.register(Screen(config, collector, brief=option.brief))
                 if option.park:
                     config.pluginmanager.register(park.Parking(config, collector.store.folder))
-                session = replace(session, evidence=collector.store.folder)
+                session = replace(session, evidence=collector.store.folder, times=_spread(config, session))
             config.stash[_session] = session
         if config.option.shard is not None:
             parse_shard(config.option.shard)
@@ -190,6 +190,21 @@ def pytest_configure(config: pytest.Config) -> None:
             config.add_cleanup(config.stash[_linux].close)
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def _spread(config: pytest.Config, session: Session) -> schedule.Times | None:
+    """Where tests are spread over workers: the times by which the longest come first, each handed out alone.
+
+    Guests of Linux serve many tests of one worker, and those of the lab wait for each other: they stay in their order.
+    """
+    option = config.option
+    if getattr(option, "dist", "no") != "load" or session.linux is not None:
+        return None
+    if option.lab != "never" and session.needs_lab():
+        return None
+    if option.maxschedchunk is None:
+        option.maxschedchunk = 1
+    return schedule.last_times(Path(option.report))
 
 
 @pytest.hookimpl(trylast=True)
@@ -277,7 +292,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Take the shard that was asked for."""
+    """Take the shard that was asked for, and put the longest first where that helps."""
+    times = config.stash[_session].times
+    if times is not None and not config.option.collectonly:
+        items[:] = schedule.long_ones_first(items, times)
     if config.option.shard is not None:
         items[:], config.stash[_shard] = deal(items, _name, *parse_shard(config.option.shard))
 

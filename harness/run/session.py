@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -38,6 +38,8 @@ class Session:
     linux: LinuxImage | None = None
     no_linux: str = ""
     """Why there is no Linux image, where a build could boot it."""
+    times: Mapping[str, float] | None = None
+    """Seconds by test, for an order in which the longest come first; None for the order in which they stand."""
     legacy: tuple[Vmm, ...] = ()
     """Older builds, which only write snapshots."""
 
@@ -47,6 +49,10 @@ class Session:
         if name not in found:
             raise HarnessError(f"no build is called {name!r}: those of this run are {', '.join(found)}")
         return found[name]
+
+    def needs_lab(self) -> bool:
+        """Whether a build runs its Linux guests in the lab, if one is allowed."""
+        return any(vmm.needs_kvm and not self.capabilities[vmm.name].linux_guest.works for vmm in self.vmms)
 
     def writers(self, *, legacy: bool) -> list[tuple[str, str | None]]:
         """Each build under test with each that writes snapshots for it, by name; None where there is none.

@@ -1,0 +1,64 @@
+"""How tests are spread over workers: as many as cores and memory carry, the longest first, the same in each."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness.run.schedule import WORKER_BYTES, memory_available, workers
+from harness.vmm.base import Vmm
+from tests.run.suite import Suite
+
+GIB = 1 << 30
+TESTS = """
+import pytest
+
+def test_quick(vmm): pass
+
+def test_long(vmm):
+    import signal
+    signal.sigtimedwait([], 0.3)
+
+@pytest.mark.slow
+def test_unknown(vmm): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("cores", "memory", "number"),
+    [
+        (1, 64 * GIB, 3),
+        (2, 64 * GIB, 6),
+        (8, 64 * GIB, 24),
+        (64, 512 * GIB, 80),
+        (8, 2 * GIB, 2),
+        (8, 0, 1),
+        (2, 3 * WORKER_BYTES, 3),
+    ],
+)
+def test_workers_are_as_many_as_cores_and_memory_carry(cores: int, memory: int, number: int) -> None:
+    assert workers(cores, memory) == number
+
+
+def test_memory_is_that_of_the_machine_or_less() -> None:
+    assert 0 < memory_available() < 1 << 50
+
+
+def order(suite: Suite, *options: str) -> list[str]:
+    """Tests as they began: the clocks of their records."""
+    ran = suite.run("-n", "1", "-v", *options)
+    assert ran.code == 0, ran
+    return [
+        line.split("::")[1].split("[")[0] for line in ran.out.splitlines() if line.startswith("test_it.py::")
+    ]
+
+
+def test_longest_of_the_last_run_comes_first(suite: Suite, qemu: Vmm) -> None:
+    suite.know(qemu)
+    suite.write(TESTS)
+    given = ["--vmm", f"q={qemu.path}", "--lab", "never"]
+    assert order(suite, *given)[0] == "test_unknown"
+    assert order(suite, *given)[0] == "test_long"
+    times = {r["function"]: r["seconds"] for r in suite.results["results"]}
+    assert times["test_long"] > times["test_quick"], json.dumps(times)
