@@ -17,7 +17,7 @@ from pathlib import Path
 from harness.bounded import MIB, Unreadable, parse_json, read_file
 from harness.cache import cache_root
 from harness.deadline import Deadline
-from harness.errors import DeadlineExceeded, HarnessError, unforeseen
+from harness.errors import DeadlineExceeded, HarnessError, Unavailable, VmmDied, unforeseen
 from harness.guest.linux.image import stock_kernel
 from harness.guest.probe.image import build_image
 from harness.guest.probe.monitor import connect
@@ -59,6 +59,8 @@ class Answer:
     late: bool = False
     way_out: str = FULL_KVM
     lasting: bool = field(default=True, compare=False)
+    of_the_host: bool = field(default=False, compare=False)
+    """Whether the host lacks something, although it was the VMM that noticed."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,8 @@ def _key(vmm: Vmm) -> str:
 def _probe(vmm: Vmm, scratch: Callable[[], Path]) -> tuple[Capabilities, bool]:
     """What works, and whether that is a lasting fact about this host: what is not is tried again next time."""
     probe_guest = _carries_the_probe(vmm, scratch)
+    if probe_guest.of_the_host:
+        return Capabilities(*[probe_guest] * 3), False
     if not probe_guest.works:  # it is made to run wherever anything runs
         return Capabilities(*[replace(probe_guest, vmm_fails=True)] * 3), False
     linux_guest = _carries_linux(vmm, scratch)
@@ -184,6 +188,8 @@ def _try(attempt: Callable[[], str | None]) -> Answer:
         remark = attempt()
     except Exception as error:  # whatever it is, it is a reason for skips, and not the end of the run
         late, foreseen = isinstance(error, DeadlineExceeded), isinstance(error, HarnessError)
+        if isinstance(error, Unavailable):
+            return Answer(False, _in_words(error), way_out="", of_the_host=True)
         return Answer(False, shorten(_in_words(error)), late=late, lasting=foreseen)
     return Answer(True, f"{time.monotonic() - begin:.2f} s{f'; {remark}' if remark else ''}")
 
@@ -230,9 +236,15 @@ def _greeted(vm: Vm) -> str:
 
 
 def _answers(vmm: Vmm, folder: Path) -> str:
-    """The probe guest boots and answers."""
-    with vmm.launch(_bare(vmm), Launch(folder)) as vm:
-        return _greeted(vm)
+    """The probe guest boots and answers. Raises Unavailable where the VMM ends for something that the host lacks."""
+    try:
+        with vmm.launch(_bare(vmm), Launch(folder)) as vm:
+            return _greeted(vm)
+    except VmmDied as death:
+        for words, way_out in vmm.blames_the_host.items():
+            if words in death.output:
+                raise Unavailable(f"{vmm.name} says {words!r}: {way_out}") from death
+        raise
 
 
 def _boots_linux(vmm: Vmm, folder: Path, kernel: Path) -> None:

@@ -283,6 +283,9 @@ class Vmm(ABC):
     kernel_format: ClassVar[KernelFormat] = KernelFormat.PVH
     """The form in which it is given the probe guest."""
 
+    blames_the_host: ClassVar[Mapping[str, str]] = {}
+    """What it says as it ends where this host lacks something, in words of its own, with the way out."""
+
     most_pairs: ClassVar[int] = 0x8000
     """The most pairs that it gives a NIC."""
 

@@ -12,12 +12,16 @@ from harness.vmm.on_terminal import TerminalVm, execute
 
 
 class Kvmtool(Vmm):
-    """A build of kvmtool. It asks the processor for virtualization by name, and ends where KVM works without."""
+    """A build of kvmtool."""
 
     kind = "kvmtool"
     banner = "kvm tool"
     abilities = frozenset({Ability.SEVERAL_NICS, Ability.MAKES_TAPS})
     kernel_format = KernelFormat.BZIMAGE
+    blames_the_host = {
+        "Your CPU does not support hardware virtualization": "it looks for the processor's flag vmx or svm, and for "
+        "nothing else: run it where /proc/cpuinfo has one of them"
+    }
     most_pairs = 8
     queue_for_each_pair = False
 

@@ -17,6 +17,7 @@ from harness.run import capability
 from harness.run.capability import FULL_KVM, Answer, Capabilities, capabilities
 from harness.vmm.base import Vmm
 from harness.vmm.cloud_hypervisor import CloudHypervisor
+from harness.vmm.kvmtool import Kvmtool
 from harness.vmm.qemu import Qemu
 
 
@@ -274,3 +275,31 @@ def test_kvm_is_asked_for_a_vm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_real_guest_is_booted_on_the_reference(qemu: Vmm, image: Path, tmp_path: Path) -> None:
     capability._answers(qemu, tmp_path)
+
+
+def test_what_the_host_lacks_is_no_fault_of_the_vmm_that_noticed(
+    host: Host, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tests are skipped with its words and the way out, and the next run tries anew."""
+    host.ends["probe"] = Unavailable("alpha says 'no vmx': run it elsewhere")
+    found = ask()
+    assert found.starts_no_vm is None
+    assert found.lacking("probe_guest") == (
+        "this host cannot run it (probe guest: alpha says 'no vmx': run it elsewhere)"
+    )
+    host.tries.clear()
+    ask()
+    assert "probe" in host.tries
+
+
+def test_words_by_which_a_vmm_blames_the_host_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lkvm"
+    path.write_text(
+        "#!/bin/sh\necho '  Error: Your CPU does not support hardware virtualization' >&2\nexit 128\n"
+    )
+    path.chmod(0o755)
+    monkeypatch.setattr(capability, "build_image", lambda _: tmp_path / "probe-0123")
+    with pytest.raises(Unavailable, match=r"run it where /proc/cpuinfo has one of them$"):
+        capability._answers(Kvmtool("lkvm", path, "3"), tmp_path)
