@@ -58,11 +58,12 @@ def test_queue_that_does_not_exist_is_selected(nic: ProbeNic, net: VirtioNet, in
 @pytest.mark.parametrize("vector", [200, 2047, 0xFFFE])
 @requirement("NET-BAD-02")
 def test_vector_that_does_not_exist(nic: ProbeNic, net: VirtioNet, vector: int) -> None:
-    """Mapped to a queue that is then used: the device reads NO_VECTOR back or keeps it, and lives."""
+    """Mapped to a queue that is in use: the device reads NO_VECTOR back, or it, or the one before, and lives."""
     if not has_vectors(net.device):
         pytest.skip("this device has no MSI-X")
     vectors = start_with_vectors(net)
-    assert vectors.map_queues({net.control_index: vector, 0: vector})[0] in (NO_VECTOR, vector)
+    known = (NO_VECTOR, vector, vectors.of_queue[0])
+    assert vectors.map_queues({net.control_index: vector, 0: vector})[0] in known
     assert net.set_pairs(PAIRS)
     assert nic.receive(flows(64)).exactly_once
     check_next_driver(nic)

@@ -6,7 +6,7 @@ import pytest
 
 from harness.guest.driver import GuestDriver
 from harness.guest.probe.features import MULTIQUEUE
-from harness.guest.probe.msix import give_each_queue_a_vector
+from harness.guest.probe.msix import a_vector_each
 from harness.host.vhost_user.backend import Backend
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user_backend import VhostUser
@@ -42,7 +42,6 @@ def nic_interrupting(nic_cold: ProbeNic) -> ProbeNic:
     DPDK serves no vring that has no call descriptor, and cloud-hypervisor sends one only for a queue with a vector.
     """
     net = nic_cold.driver.net
-    net.prepare(MULTIQUEUE)
-    give_each_queue_a_vector(net.device, net.queues)
+    net.prepare(MULTIQUEUE, vectors=a_vector_each)
     net.set_driver_ok()
     return nic_cold

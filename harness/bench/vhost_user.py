@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from harness.bench import Figures
 from harness.guest.probe.features import MULTIQUEUE
-from harness.guest.probe.msix import give_each_queue_a_vector
+from harness.guest.probe.msix import a_vector_each
 from harness.host import namespace
 from harness.host.backend import NetworkBackend
 from harness.host.flows import Flow, flows
@@ -64,8 +64,7 @@ def _started(bed: Testbed, backend: Callable[[int], B]) -> ProbeNic[B]:
     """Four active pairs. DPDK serves no vring without a call descriptor, which needs an interrupt vector."""
     (nic,) = bed.probe_nics([NicPlan()], backend)
     net = nic.driver.net
-    net.prepare(MULTIQUEUE)
-    give_each_queue_a_vector(net.device, net.queues)
+    net.prepare(MULTIQUEUE, vectors=a_vector_each)
     net.set_driver_ok()
     nic.set_pairs(nic.max_pairs)
     return nic

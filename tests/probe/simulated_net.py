@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from harness.guest.probe.bus import Memory
 from harness.guest.probe.features import MULTIQUEUE, Feature
-from harness.guest.probe.transport import Common
+from harness.guest.probe.transport import NO_VECTOR, Common
 from harness.guest.status import Status
 from harness.mac import mac_bytes
 from tests.probe.device_queue import Chain, DeviceQueue
@@ -49,6 +49,7 @@ class Ring:
     """The registers of one virtqueue."""
 
     size: int = MAX_RING
+    vector: int = NO_VECTOR
     enabled: int = 0
     addresses: dict[int, int] = field(default_factory=dict)
     queue: DeviceQueue | None = None
@@ -67,6 +68,7 @@ class SimulatedNet:
 
     def __init__(self, pairs: int = 4, mac: str = "02:00:00:00:01:00", offered: Feature = OFFERED) -> None:
         self.pairs = pairs
+        self.mac = mac
         self.offered = offered
         self.wrong = Misbehaviour()
         self.memory: Memory
@@ -107,6 +109,8 @@ class SimulatedNet:
                 return ring.size
             case Common.QUEUE_ENABLE:
                 return ring.enabled
+            case Common.QUEUE_VECTOR:
+                return ring.vector
             case Common.QUEUE_NOTIFY_OFFSET:
                 return self._selected
         return 0
@@ -130,6 +134,9 @@ class SimulatedNet:
                 self._selected = value
             case Common.QUEUE_SIZE:
                 self.rings[self._selected].size = value
+            case Common.QUEUE_VECTOR:
+                if not self.rings[self._selected].enabled:  # it comes too late then: virtio 1.2, 4.1.4.3.2
+                    self.rings[self._selected].vector = value
             case Common.QUEUE_ENABLE:
                 self._enable(self.rings[self._selected])
             case _ if Common.QUEUE_DESC <= offset < Common.QUEUE_DEVICE + 8:

@@ -10,7 +10,7 @@ from harness.errors import GuestError, Lacks
 from harness.guest.probe import mmio
 from harness.guest.probe.device import VirtioDevice
 from harness.guest.probe.mmio import Mmio
-from harness.guest.probe.msix import PendingVectors, give_each_queue_a_vector, has_vectors
+from harness.guest.probe.msix import PendingVectors, a_vector_each, has_vectors
 from harness.guest.probe.net import find_net
 from harness.guest.probe.transport import Common, Structure
 from tests.probe.machine import Machine, Registers
@@ -87,6 +87,6 @@ def test_addresses(structure: Structure, offset: int, address: int) -> None:
 def test_there_are_no_vectors(bus: Machine) -> None:
     device = VirtioDevice(bus, Mmio(SLOTS[1]))
     assert not has_vectors(device)
-    give_each_queue_a_vector(device, [0, 1])
+    assert a_vector_each(device, [0, 1]) == {}
     with pytest.raises(Lacks, match="no MSI-X"):
         PendingVectors(device)

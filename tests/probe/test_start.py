@@ -9,6 +9,7 @@ from harness.guest.probe import device as device_module
 from harness.guest.probe.driver import ProbeDriver
 from harness.guest.probe.features import CONTROL, MULTIQUEUE, PLAIN, Feature
 from harness.guest.probe.net import VirtioNet
+from harness.guest.probe.transport import NO_VECTOR
 from harness.guest.status import Status
 from tests.probe.machine import Machine
 from tests.probe.simulated_net import OFFERED, SimulatedNet, net_function
@@ -98,6 +99,13 @@ def test_every_receive_ring_is_full_at_driver_ok(driver: ProbeDriver) -> None:
 
 def test_receive_doorbells_ring_after_driver_ok(driver: ProbeDriver, device: SimulatedNet) -> None:
     assert device.doorbells == [0, 2, 4, 6]
+
+
+def test_vectors_are_told_before_a_queue_is_enabled(device: SimulatedNet, machine: Machine) -> None:
+    """A device may ignore what comes later."""
+    net = VirtioNet(machine, device.mac)
+    net.prepare(vectors=lambda _, queues: {queue: queue + 1 for queue in queues if queue != 3})
+    assert [ring.vector for ring in device.rings] == [1, 2, 3, NO_VECTOR, 5, 6, 7, 8, 9]
 
 
 def test_absent_queue_has_size_0_and_is_left_out(net: VirtioNet) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.deadline import wait_until
@@ -143,8 +143,8 @@ class VirtioDevice:
             )
         return facts
 
-    def enable_queues(self, queues: Sequence[Virtqueue]) -> None:
-        """Tell the device where these virtqueues lie, and enable them. Their vectors are NO_VECTOR."""
+    def enable_queues(self, queues: Sequence[Virtqueue], vectors: Mapping[int, int] | None = None) -> None:
+        """Tell the device where these virtqueues lie, and enable them. `vectors` are theirs, by index; or NO_VECTOR."""
         facts = self.queue_facts([queue.index for queue in queues])
         operations = []
         for queue, fact in zip(queues, facts, strict=True):
@@ -154,7 +154,8 @@ class VirtioDevice:
                 self.put(Common.QUEUE_SIZE, 2, queue.size),
             ]
             if self.transport.has(Common.QUEUE_VECTOR):
-                operations.append(self.put(Common.QUEUE_VECTOR, 2, NO_VECTOR))
+                vector = (vectors or {}).get(queue.index, NO_VECTOR)
+                operations.append(self.put(Common.QUEUE_VECTOR, 2, vector))
             for register, address in (
                 (Common.QUEUE_DESC, queue.descriptors),
                 (Common.QUEUE_DRIVER, queue.available),

@@ -109,12 +109,20 @@ class PendingVectors:
 
 
 class QueueVectors(PendingVectors):
-    """Interrupts that stay pending: vector 0 for configuration changes, and one for each virtqueue: `of_queue`."""
+    """Interrupts that stay pending: vector 0 for configuration changes, and one for each virtqueue: `of_queue`.
+
+    A queue is told its vector before it is enabled, as a driver must (virtio 1.2, 4.1.4.3.2): see `VirtioNet.prepare`.
+    """
 
     def __init__(self, device: VirtioDevice, queues: Iterable[int]) -> None:
         super().__init__(device)
         self.of_queue = {queue: number for number, queue in enumerate(queues, CONFIG_VECTOR + 1)}
-        if self.map_queues(self.of_queue) != self.of_queue or self.map_config(CONFIG_VECTOR) != CONFIG_VECTOR:
+        if self.map_config(CONFIG_VECTOR) != CONFIG_VECTOR:
+            raise GuestError("the device did not take a vector for its configuration")
+
+    def check_taken(self) -> None:
+        """Raise GuestError unless each queue reads back the vector that it was told."""
+        if {queue: self.mapped(queue) for queue in self.of_queue} != self.of_queue:
             raise GuestError("the device did not take a vector for each of its queues")
 
     def await_pending(self, wanted: Collection[int]) -> None:
@@ -132,15 +140,25 @@ def start_with_vectors(
     net: VirtioNet, features: Feature = MULTIQUEUE, queues: Collection[int] | None = None
 ) -> QueueVectors:
     """Start the driver with a masked vector of its own for each virtqueue, and interrupts wanted from all of them."""
-    net.prepare(features, queues=queues)
-    vectors = QueueVectors(net.device, net.queues)
+    made: list[QueueVectors] = []
+
+    def choose(device: VirtioDevice, indices: Collection[int]) -> Mapping[int, int]:
+        made.append(QueueVectors(device, indices))
+        return made[0].of_queue
+
+    status = net.prepare(features, queues=queues, vectors=choose)
+    if not made:
+        raise GuestError(f"the device did not take the features {features!r}: its status is {status!r}")
+    made[0].check_taken()
     for queue in net.queues.values():
         queue.want_interrupts()
     net.set_driver_ok()
-    return vectors
+    return made[0]
 
 
-def give_each_queue_a_vector(device: VirtioDevice, queues: Iterable[int]) -> None:
-    """Map each virtqueue to a vector of its own, as drivers have that do not poll; none where there is no MSI-X."""
-    if has_vectors(device):
-        PendingVectors(device).map_queues({queue: number for number, queue in enumerate(queues, 1)})
+def a_vector_each(device: VirtioDevice, queues: Collection[int]) -> dict[int, int]:
+    """A vector for each virtqueue, as drivers have that do not poll; none where there is no MSI-X."""
+    if not has_vectors(device):
+        return {}
+    PendingVectors(device)  # which enables MSI-X, all of it masked
+    return {queue: number for number, queue in enumerate(queues, 1)}

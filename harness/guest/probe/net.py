@@ -253,6 +253,7 @@ class VirtioNet:
         buffer: int = BUFFER,
         empty: Collection[int] = (),
         extra_queues: Sequence[int] = (),
+        vectors: Callable[[VirtioDevice, Collection[int]], Mapping[int, int]] | None = None,
     ) -> Status:
         """Reset, negotiate exactly `features`, set up queues; everything but DRIVER_OK. The status then.
 
@@ -260,6 +261,7 @@ class VirtioNet:
         exactly these `queues`; rings of `ring` entries, and those `extra_queues` that the device has. Every receive
         ring is full of buffers of `buffer` bytes, but those of the pairs `empty`, so that a frame which the device
         places on a pair that nobody activated is seen, not dropped.
+        `vectors` chooses interrupt vectors for the queues, before they are enabled; without it they have none.
         Stops at FEATURES_OK if the device does not take the features.
         """
         self.reset()
@@ -287,7 +289,8 @@ class VirtioNet:
             for index, queue in self.queues.items()
             if index % 2 == 0 and index not in extra_queues and not self._is_control(index)
         }
-        self.device.enable_queues(list(self.queues.values()))
+        chosen = vectors(self.device, list(self.queues)) if vectors is not None else None
+        self.device.enable_queues(list(self.queues.values()), chosen)
         self._buffer = buffer
         for pair in self._receiveqs.keys() - set(empty):
             self._fill(self._receiveqs[pair])
