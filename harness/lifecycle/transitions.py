@@ -165,7 +165,7 @@ def eject_and_plug(bed: Testbed, nic: ProbeNic) -> None:
 TRANSITIONS = (
     Transition("device-reset", Effect.ONE, reset_device),
     Transition("unbind-and-bind", Effect.ONE, unbind_and_bind),
-    Transition("guest-reboot", Effect.ONE, reboot_by_guest, (Ability.REBOOT,)),
+    Transition("guest-reboot", Effect.ONE, reboot_by_guest, (Ability.REBOOT, Ability.KEYBOARD_RESET)),
     Transition("vmm-reboot", Effect.ONE, reboot_by_vmm, (Ability.REBOOT,)),
     Transition("shut-down-and-boot", Effect.ONE, shut_down_and_boot, (Ability.BOOT_AGAIN,)),
     Transition("pause-and-resume", Effect.KEEPS, pause_and_resume, (Ability.PAUSE,)),

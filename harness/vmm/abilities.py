@@ -35,7 +35,8 @@ class Ability(Enum):
 
     PAUSE = "pause"
     REBOOT = "reboot"
-    """The machine can be reset, by the VMM and by the guest, and the guest starts anew."""
+    """The VMM can reset the machine, and the guest starts anew."""
+    KEYBOARD_RESET = "keyboard controller by which a guest resets the machine"
     BOOT_AGAIN = "second boot of a VM that was shut down"
     SNAPSHOT = "snapshots"
     OPEN_STATE = "saved state in which a field can be missing or hold anything"

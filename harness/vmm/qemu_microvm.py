@@ -20,6 +20,7 @@ class QemuMicrovm(Qemu):
     machine = "microvm,memory-backend=ram"
     bus_words = ("-global", "virtio-mmio.force-legacy=false")
     abilities = Qemu.abilities - {
+        Ability.KEYBOARD_RESET,
         Ability.HOT_PLUG,  # there is no bus to plug into
         Ability.MEMORY_HOT_PLUG,
         Ability.IOMMU,  # which is a device on PCI
