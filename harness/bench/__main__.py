@@ -5,16 +5,22 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from harness.bench import Figures, lab, linux, probe, snapshot, vhost_user
+from harness.bench import Figures, growth, lab, linux, probe, snapshot, suite, vhost_user
+from harness.checkout import ROOT
 from harness.errors import HarnessError
 from harness.host import namespace
 from harness.program import Parser, called
 from harness.scratch import Scratch
+from harness.vmm.base import Vmm
 from harness.vmm.find import find_vmms
+
+FEWER = 4
+"""How many times fewer the suite is run than other figures are taken."""
 
 
 def table(figures: Figures) -> Table:
@@ -24,6 +30,23 @@ def table(figures: Figures) -> Table:
         numbers = (min(values), statistics.median(values), max(values))
         shown.add_row(title, name, str(len(values)), *(f"{number:,.2f}" for number in numbers))
     return shown
+
+
+def _suite(
+    against: Path | None, vmms: Sequence[Vmm], rounds: int, arguments: Sequence[str], scratch: Scratch
+) -> int:
+    trees = [ROOT, *([suite.checkout(against)] if against else [])]
+    costs = suite.measure(trees, vmms, rounds, arguments, scratch)
+    screen = Console(width=100)
+    screen.print(suite.whole_table(costs))
+    for tree, runs in costs.items():
+        screen.print(f"\n{tree.name}, all processes together, medians:", suite.phase_table(runs))
+    if against:
+        these, others = costs.values()
+        screen.print("", suite.ratio_table(these, others))
+        for line in suite.differing(these, others):
+            print(f"another verdict: {line}")
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("--linux", linux, "measure Linux guests instead: minutes, and it needs the network"),
         ("--lab", lab, "measure the lab instead: it is ended first, and stays up afterwards"),
         ("--snapshot", snapshot, "measure cycles of snapshot and restore instead"),
+        ("--growth", growth, "measure 1 to 64 VMs at once instead: time, memory and failures"),
         ("--vhost-user", vhost_user, "measure vhost-user instead, DPDK's testpmd too where it is installed"),
     ):
         instead.add_argument(
@@ -48,12 +72,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
             default=probe.measure,
             help=text,
         )
-    options = parser.parse_args(arguments)
+    instead.add_argument(
+        "--suite",
+        action="store_true",
+        help="measure runs of the suite instead, a quarter as many, and where their time goes; "
+        "what follows -- is the suite's",
+    )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="DIR",
+        help="with --suite: another checkout of this project, whose runs take turns with those of this one",
+    )
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    at = words.index("--") if "--" in words else len(words)
+    options, given = parser.parse_args(words[:at]), words[at + 1 :]
+    if (options.against or given) and not options.suite:
+        parser.error("--against and -- are for --suite")
     try:
         namespace.prepare()
         vmms = find_vmms(options.vmm)
         scratch = Scratch()
         try:
+            if options.suite:
+                return _suite(options.against, vmms, max(1, options.rounds // FEWER), given, scratch)
             figures = options.measure(vmms, options.rounds, scratch)
         finally:
             scratch.close()
