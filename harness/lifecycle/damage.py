@@ -69,6 +69,7 @@ def _tap_gone(bed: Testbed, nic: ProbeNic[Tap], snapshot: Snapshot) -> Snapshot:
 def _replaced(bed: Testbed, nic: ProbeNic[Tap], kind: type[Tap], pairs: int) -> Tap:
     old = nic.backend
     nic.vm.stop()
+    old.remove()  # now: its name is needed at once
     old.close()
     new = kind(old.name, pairs)
     bed.on_close(new.close)
