@@ -10,7 +10,7 @@ import pytest
 
 from harness.bisect.command import main
 from harness.bisect.shell import Git
-from harness.deadline import wait_until
+from harness.deadline import PACE, wait_until
 from harness.errors import Owner
 from tests.bisect.conftest import BUILD, Repo, git
 
@@ -194,7 +194,7 @@ def stuck(commits: Repo, options: list[str], tmp_path: Path) -> Iterator[subproc
 
 def test_told_to_end_it_leaves_nothing(stuck: subprocess.Popen[bytes], folder: Path, tmp_path: Path) -> None:
     stuck.send_signal(signal.SIGTERM)
-    assert stuck.wait(60) == 2
+    assert stuck.wait(60 * PACE) == 2
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
     assert len(git(folder, "worktree", "list").splitlines()) == 1
     assert not list((tmp_path / "cache/virtio-net-mq/bisect/worktrees").glob("repo-????????"))
@@ -207,7 +207,7 @@ def test_one_bisection_of_a_repository_at_a_time_and_a_killed_one_is_cleared_awa
     assert main(again) == 2
     assert "is being bisected by another process" in capfd.readouterr().err
     stuck.kill()
-    stuck.wait(60)
+    stuck.wait(60 * PACE)
     assert len(git(folder, "worktree", "list").splitlines()) == 2
     assert main(again) == 0
     assert len(git(folder, "worktree", "list").splitlines()) == 1

@@ -7,6 +7,7 @@ import pytest
 
 from harness import cache
 from harness.cache import cache_root, cached, damaged
+from harness.deadline import PACE
 from harness.errors import DeadlineExceeded, Unavailable
 
 
@@ -66,7 +67,7 @@ def _ask(root: Path, start: Barrier) -> None:
             log.write("built\n")
         target.write_text("contents")
 
-    start.wait(10)
+    start.wait(10 * PACE)
     assert cached("image", b"recipe", build, root=root).read_text() == "contents"
 
 
@@ -77,7 +78,7 @@ def test_of_many_processes_at_once_one_builds(tmp_path: Path) -> None:
     for asker in askers:
         asker.start()
     for asker in askers:
-        asker.join(10)
+        asker.join(10 * PACE)
     assert [asker.exitcode for asker in askers] == [0] * 6
     assert (tmp_path / "builds").read_text() == "built\n"
 

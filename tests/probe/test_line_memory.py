@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.deadline import PACE
 from harness.guest.probe import monitor as monitor_module
 from harness.guest.probe.bus import read, write
 from harness.guest.probe.monitor import LINE_CHUNK, LineMemory, Monitor
@@ -29,7 +30,7 @@ def peer(line: tuple[SerialPort, socket.socket]) -> Iterator[PlayedProbe]:
     peer = PlayedProbe(line[1])
     yield peer
     line[0].close()
-    peer.join(5)
+    peer.join(5 * PACE)
     assert not peer.is_alive()
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.deadline import PACE
 from harness.vmm.base import Vmm
 
-PATIENCE = 60
+PATIENCE = 60 * PACE
 CHILD = Path(__file__).with_name("under_mutant.py")
 
 

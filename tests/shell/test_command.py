@@ -7,9 +7,10 @@ import sys
 
 import pytest
 
+from harness.deadline import PACE
 from harness.vmm.base import Vmm
 
-PATIENCE = 120.0
+PATIENCE = 120.0 * PACE
 
 SAID_AT_THE_PROMPT = """
 nic.set_pairs(2)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.deadline import PACE
 from harness.errors import BadInput, HarnessError, Unavailable
 from harness.vmm import find, release
 from harness.vmm.find import find_vmms
@@ -43,7 +44,7 @@ class Server:
     def stop(self) -> None:
         if self._thread.is_alive():
             self._http.shutdown()
-            self._thread.join(10)
+            self._thread.join(10 * PACE)
             self._http.server_close()
 
 

@@ -16,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from harness.deadline import PACE
 from harness.guest.linux.keys import Keys, make_keys
 
 LOCALHOST = IPv4Address("127.0.0.1")
@@ -67,12 +68,12 @@ class FakeGuest:
     def close(self) -> None:
         self.released.set()
         self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(5)
+        self._thread.join(5 * PACE)
         self._listener.close()
         self._undo.close()
         for transport in self.transports:
             transport.close()
-            transport.join(5)
+            transport.join(5 * PACE)
 
     def _serve(self) -> None:
         while True:
@@ -105,7 +106,7 @@ class _Server(paramiko.ServerInterface):
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         if command == b"no answer":
-            self._guest.released.wait(10)
+            self._guest.released.wait(10 * PACE)
             return False
 
         def serve() -> None:
@@ -133,7 +134,7 @@ def _much(channel: paramiko.Channel, _: FakeGuest) -> None:
 def _hang(channel: paramiko.Channel, guest: FakeGuest) -> None:
     channel.sendall(b"started\n")
     channel.sendall_stderr(b"something odd\n")
-    guest.released.wait(10)
+    guest.released.wait(10 * PACE)
 
 
 def _die(channel: paramiko.Channel, guest: FakeGuest) -> None:

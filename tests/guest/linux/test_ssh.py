@@ -177,7 +177,7 @@ def test_no_thread_is_left_waiting_for_a_command_that_hung(connection: Connectio
     with pytest.raises(DeadlineExceeded):
         connection.run("hang", within=0.1)
     for thread in call_threads():
-        thread.join(5)
+        thread.join(5 * PACE)
     assert call_threads() == []
 
 
@@ -186,7 +186,7 @@ def test_no_thread_outlives_a_connection_that_was_closed(connection: Connection)
         connection.run("no answer", within=0.1)
     connection.close()
     for thread in call_threads():
-        thread.join(5)
+        thread.join(5 * PACE)
     assert call_threads() == []
 
 

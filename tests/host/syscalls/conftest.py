@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from harness.deadline import Deadline
+from harness.deadline import PACE, Deadline
 from harness.errors import DeadlineExceeded, Owner
 from harness.host.syscalls import Call, Policy, Supervisor, missing
 
@@ -75,7 +75,7 @@ class StandIn:
 
     def close(self) -> None:
         self.popen.kill()
-        self.popen.wait(10)
+        self.popen.wait(10 * PACE)
         for stream in (self.popen.stdin, self.popen.stdout):
             assert stream
             stream.close()

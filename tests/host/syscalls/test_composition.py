@@ -40,7 +40,7 @@ def test_what_the_processs_own_filter_forbids_kills_it_and_never_arrives(
     assert child.tell("restrict", action) == 0
     with pytest.raises(EOFError):
         child.detach(1)
-    assert child.popen.wait(5) == -31
+    assert child.popen.wait(5 * PACE) == -31
     assert child.calls == []
 
 

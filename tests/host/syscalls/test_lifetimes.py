@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.deadline import wait_until
+from harness.deadline import PACE, wait_until
 from harness.errors import HarnessError, Owner
 from harness.host.syscalls import (
     DETACH,
@@ -94,7 +94,7 @@ def test_a_process_that_dies_during_its_call_is_no_failure(stand_in: MakeStandIn
     child.send("call", "t0", "detach", [1])
     wait_until("the call to arrive", lambda: child.calls, owed_by=Owner.HOST, within=5)
     child.popen.kill()
-    assert child.popen.wait(5) == -9
+    assert child.popen.wait(5 * PACE) == -9
     child.supervisor.close()
     assert (child.calls[0].outcome, child.calls[0].answer) == (Outcome.CALLER_GONE, None)
 
@@ -103,7 +103,7 @@ def test_a_process_that_dies_while_it_is_judged_is_no_failure(stand_in: MakeStan
     class Killer:
         def decide(self, call: Call, earlier: Sequence[Call]) -> Verdict | None:
             child.popen.kill()
-            child.popen.wait(5)
+            child.popen.wait(5 * PACE)
             return None
 
     child = stand_in(Killer())
@@ -158,7 +158,7 @@ def test_a_program_that_does_not_exist_raises_what_popen_raises() -> None:
 
 def test_a_finished_process_keeps_its_exit_status() -> None:
     with Supervisor([sys.executable, "-I", "-S", "-c", "raise SystemExit(7)"]) as supervisor:
-        assert supervisor.popen.wait(10) == 7
+        assert supervisor.popen.wait(10 * PACE) == 7
     assert supervisor.calls == []
 
 
@@ -168,7 +168,7 @@ def test_a_process_tied_to_its_parent_lives_until_the_supervisor_closes() -> Non
         with pytest.raises(subprocess.TimeoutExpired):
             supervisor.popen.wait(0.2)
         supervisor.close()
-        assert supervisor.popen.wait(5) == -9
+        assert supervisor.popen.wait(5 * PACE) == -9
 
 
 def test_nothing_stays_behind(stand_in: MakeStandIn) -> None:

@@ -45,7 +45,7 @@ def test_thread_call_command_and_descriptor_are_told(
     watched.tell("restrict", action)
     with pytest.raises(EOFError):
         watched.detach(2, thread="net0_ctrl")
-    assert watched.popen.wait(5) == -signal.SIGSYS
+    assert watched.popen.wait(5 * PACE) == -signal.SIGSYS
     (violation,) = watch.violations()
     assert (violation.thread, violation.command, violation.arguments[0]) == ("net0_ctrl", TUNSETQUEUE, fd)
     assert violation.tid != watched.popen.pid
@@ -72,7 +72,7 @@ def test_what_is_no_violation_is_not_reported(watched: StandIn, watch: Violation
     assert watched.tell("kicked", "t0", "detach", [1])[0] == [1]
     assert watched.tell("forked", "t0", "attach", [1])[1] == [1]
     os.kill(watched.popen.pid, signal.SIGSYS)
-    assert watched.popen.wait(5) == -signal.SIGSYS
+    assert watched.popen.wait(5 * PACE) == -signal.SIGSYS
     assert watch.violations() == []
 
 

@@ -7,6 +7,7 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
+from harness.deadline import PACE
 from harness.host.vhost_user.messages import Kind
 from harness.host.vhost_user.payloads import (
     U64,
@@ -20,7 +21,7 @@ from harness.host.vhost_user.wire import HEADER, Message, request
 
 from .driver import SIZE, DriverRing, Memory
 
-WITHIN = 2.0
+WITHIN = 2.0 * PACE
 """Seconds that any answer may take."""
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.deadline import PACE
 from harness.host.vhost_user.backend import Backend
 from harness.host.vhost_user.faults import Refuse
 from harness.host.vhost_user.messages import Kind
@@ -85,6 +86,6 @@ def test_capture_rate_counts_what_is_sent_from_now_on(backend: Backend, running:
     rate = capture_rate(backend, 1, 50, within=2)
     elapsed = time.monotonic() - start
     stop.set()
-    sender.join(2)
+    sender.join(2 * PACE)
     assert rate * elapsed > 40
     assert backend.ring(1).counters.transmitted >= 50

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness.deadline import PACE
 from harness.host.vhost_user.backend import Backend
 from harness.host.vhost_user.features import ProtocolFeature, VirtioFeature
 from harness.host.vhost_user.messages import Kind
@@ -121,7 +122,7 @@ def load(front: FrontEnd, state: bytes) -> int:
 def test_a_saved_state_can_be_loaded_and_another_cannot(migratable: tuple[Backend, FrontEnd]) -> None:
     backend, front = migratable
     with transfer(front, StateTransfer.SAVE) as channel:
-        channel.settimeout(2)
+        channel.settimeout(2 * PACE)
         state = b"".join(iter(lambda: channel.recv(4096), b""))
     assert front.ask(Kind.CHECK_DEVICE_STATE) == 0
     assert load(front, state) == 0

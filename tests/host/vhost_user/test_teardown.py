@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.deadline import PACE
 from harness.errors import HarnessError
 from harness.host.vhost_user.backend import Backend
 from harness.host.vhost_user.datapath import Captured
@@ -147,7 +148,7 @@ def test_a_killed_vmm_is_noticed(backend: Backend, path: Path) -> None:
     vmm = subprocess.Popen([sys.executable, "-c", code])
     backend.wait_connected(within=5)
     vmm.kill()
-    vmm.wait(5)
+    vmm.wait(5 * PACE)
     backend.wait("the loss", lambda b: not b.connected, within=2)
 
 
