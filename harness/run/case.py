@@ -20,6 +20,12 @@ def case_of(item: pytest.Item) -> Case | None:
     return item.stash[_case]
 
 
+def name_of(item: pytest.Item) -> tuple[str, str]:
+    """A test's name without its VMM, and the VMM; none is told by an empty one."""
+    case = case_of(item)
+    return (case.test, case.vmm) if case else (item.nodeid, "")
+
+
 def _read(item: pytest.Item) -> Case | None:
     if not isinstance(item, pytest.Function) or "vmm" not in getattr(item, "callspec", _NoCall).params:
         return None

@@ -5,12 +5,10 @@ It is loaded by conformance/conftest.py. Under xdist the main process prepares a
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import msgspec
@@ -28,7 +26,7 @@ from harness.expected.baseline import FOLDER, load_baselines
 from harness.expected.causes import Expected
 from harness.guest import answer
 from harness.host import namespace
-from harness.host.real_backends.find import given_programs, lacking
+from harness.host.real_backends.find import given_programs
 from harness.host.syscalls import missing
 from harness.mutants import find_mutant
 from harness.printable import is_text, printable
@@ -38,20 +36,22 @@ from harness.record.ongoing import Records
 from harness.record.results import NotRun, Shard, VmmInfo, from_dict
 from harness.record.selection import Selection
 from harness.run import options, park, schedule, second_look
-from harness.run.case import case_of
+from harness.run.case import case_of, name_of
+from harness.run.fixtures import LINUX, SCRATCH, TESTBED
 from harness.run.narrowed import is_narrowed
-from harness.run.needs import reason_to_skip, vmm_lacks
 from harness.run.session import SESSION, Session, prepare
 from harness.run.shard import deal, parse_shard
 from harness.run.workers import Announcing, Watching
 from harness.scratch import Scratch
 from harness.testbed.linux_machines import LinuxMachines
-from harness.testbed.surroundings import Surroundings
-from harness.testbed.testbed import Testbed
-from harness.vmm.base import Vmm
 
 pytest.register_assert_rewrite("harness.lifecycle")  # its assertions are the tests' own
-pytest_plugins = ("harness.run.options", "harness.run.schedule")
+pytest_plugins = (
+    "harness.run.options",
+    "harness.run.schedule",
+    "harness.run.crossing",
+    "harness.run.fixtures",
+)
 
 MARKERS = (
     "requirement(*ids): rows of conformance/requirements.toml that a test proves",
@@ -65,17 +65,12 @@ MARKERS = (
 )
 
 _session = SESSION
-_scratch = pytest.StashKey[Scratch]()
 _collector = pytest.StashKey[Collector]()
 _judge = pytest.StashKey[Judge]()
 _expected = pytest.StashKey[Expected]()
-_testbed = pytest.StashKey[Testbed]()
-_linux = pytest.StashKey[LinuxMachines]()
 _left_out = pytest.StashKey[int]()
 _shard = pytest.StashKey[Shard]()
 _broken_off = pytest.StashKey[list[str]]()
-_shown = pytest.StashKey[dict[str, str]]()
-"""Builds that start no VM, and the test that shows it."""
 
 
 # Start and end of a run
@@ -112,7 +107,7 @@ def pytest_configure(config: pytest.Config) -> None:
         _require_text(config)
         if not _is_worker(config):
             namespace.prepare()  # workers inherit what it takes
-        config.stash[_scratch] = scratch = Scratch()
+        config.stash[SCRATCH] = scratch = Scratch()
         config.add_cleanup(scratch.close)
         if config.option.basetemp is None:
             # pytest would name its folder by who LOGNAME or USER say that we are, and may find it to be another's
@@ -186,8 +181,8 @@ def pytest_configure(config: pytest.Config) -> None:
             config.pluginmanager.register(watching)
             config.add_cleanup(watching.close)
         if (image := session.linux) is not None:
-            config.stash[_linux] = LinuxMachines(image, scratch.folder)
-            config.add_cleanup(config.stash[_linux].close)
+            config.stash[LINUX] = LinuxMachines(image, scratch.folder)
+            config.add_cleanup(config.stash[LINUX].close)
     except HarnessError as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -267,27 +262,7 @@ def _save(session: pytest.Session, exitstatus: int) -> None:
             session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
 
-# Crossing tests with builds, drivers and backends
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Cross each test with the builds, and with the drivers and backends that it declares.
-
-    One that has a `writer` is crossed with every pair of builds of one kind.
-    """
-    session = metafunc.config.stash[_session]
-    if "writer" in metafunc.fixturenames:
-        legacy = metafunc.definition.get_closest_marker("legacy") is not None
-        crossed = session.writers(legacy=legacy)
-        names = [f"{vmm}-from-{writer or 'none'}" for vmm, writer in crossed]
-        metafunc.parametrize(("vmm", "writer"), crossed, indirect=True, ids=names)
-    elif "vmm" in metafunc.fixturenames:
-        metafunc.parametrize("vmm", [vmm.name for vmm in session.vmms], indirect=True)
-    for dimension, default in (("driver", "probe"), ("backend", "tap")):
-        if dimension in metafunc.fixturenames:
-            mark = metafunc.definition.get_closest_marker(f"{dimension}s")
-            metafunc.parametrize(dimension, mark.args if mark else (default,), indirect=True)
+# What a run sets out to do
 
 
 @pytest.hookimpl(trylast=True)
@@ -297,13 +272,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if times is not None and not config.option.collectonly:
         items[:] = schedule.long_ones_first(items, times)
     if config.option.shard is not None:
-        items[:], config.stash[_shard] = deal(items, _name, *parse_shard(config.option.shard))
-
-
-def _name(item: pytest.Item) -> tuple[str, str]:
-    """A test's name without its VMM, and the VMM; none is told by an empty one."""
-    case = case_of(item)
-    return (case.test, case.vmm) if case else (item.nodeid, "")
+        items[:], config.stash[_shard] = deal(items, name_of, *parse_shard(config.option.shard))
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
@@ -375,7 +344,7 @@ def pytest_runtest_makereport(
     """Judge each phase while the VM is still there to be looked at."""
     report = yield
     error = call.excinfo.value if call.excinfo else None
-    testbed = item.stash.get(_testbed, None)
+    testbed = item.stash.get(TESTBED, None)
     if testbed is not None and error is not None:
         testbed.mark_failed()
     plain = item.config.stash[_judge].judge(item, case_of(item), report, error, testbed)
@@ -398,7 +367,7 @@ def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str]
 @pytest.hookimpl(tryfirst=True)
 def pytest_exception_interact(node: pytest.Item) -> None:
     """Before the prompt of --pdb: how the pairs stand, and how to get at the VM."""
-    testbed = node.stash.get(_testbed, None)
+    testbed = node.stash.get(TESTBED, None)
     reporter = node.config.pluginmanager.get_plugin("terminalreporter")
     if node.config.option.usepdb and testbed is not None and reporter is not None:
         reporter.ensure_newline()
@@ -428,93 +397,3 @@ class _Recorder:
         plain = getattr(report, ATTRIBUTE, None)
         if plain is not None and not hasattr(report, "node"):
             self._records.append(from_dict(plain))
-
-
-# Fixtures
-
-
-@pytest.fixture
-def vmm(request: pytest.FixtureRequest) -> Vmm:
-    """The build under test. Skips a test that needs what it cannot do.
-
-    A build that hangs at its start is shown by one test of each process: the others would take hours to say the same.
-    """
-    session = request.config.stash[_session]
-    build = session.vmm(request.param)
-    if session.capabilities[build.name].hangs:
-        _show_once(request, build)
-    if (why := vmm_lacks(request.node, build)) is not None:
-        pytest.skip(why)
-    return build
-
-
-def _show_once(request: pytest.FixtureRequest, build: Vmm) -> None:
-    """Let one test of each process show that a build starts no VM; the others are not judged."""
-    why = request.config.stash[_session].capabilities[build.name].starts_no_vm
-    shown = request.config.stash.setdefault(_shown, {})
-    if why is not None and shown.setdefault(build.name, request.node.nodeid) != request.node.nodeid:
-        raise Unavailable(f"not judged, for {build.name} starts no VM, as another test shows: {why}")
-
-
-@pytest.fixture
-def writer(request: pytest.FixtureRequest, vmm: Vmm) -> Vmm:
-    """The build on which the test's VM begins its life, to go on under the one that is judged."""
-    if request.param is None:
-        pytest.skip(f"no older build of {vmm.kind} was given: --legacy-vmm NAME=PATH")
-    return request.config.stash[_session].vmm(request.param)
-
-
-@pytest.fixture
-def driver(request: pytest.FixtureRequest, vmm: Vmm) -> str:
-    """The guest driver under which the test runs. Skips what this host cannot run, with the way out."""
-    session = request.config.stash[_session]
-    _show_once(request, vmm)
-    if (reason := reason_to_skip(request.node)) is not None:
-        pytest.skip(reason)
-    if request.param == "linux" and session.linux is None:
-        pytest.skip(session.no_linux)
-    return str(request.param)
-
-
-@pytest.fixture
-def backend(request: pytest.FixtureRequest) -> str:
-    """The network backend of the NIC under test. Skips a back end that is not to be had, with the way out."""
-    programs = given_programs(request.config.option.backend_binary)
-    if (reason := lacking(request.param, programs)) is not None:
-        pytest.skip(reason)
-    return str(request.param)
-
-
-@pytest.fixture
-def rng(request: pytest.FixtureRequest, vmm: Vmm) -> Random:
-    """Random choices that the run's seed repeats, the same on every build."""
-    return request.config.stash[_session].random(_name(request.node)[0])
-
-
-@pytest.fixture
-def surroundings(request: pytest.FixtureRequest, vmm: Vmm) -> Surroundings:
-    """What the test's VMs and NICs are surrounded by. Tests that need others override this fixture."""
-    option = request.config.option
-    around = Surroundings(
-        sightings=request.node.stash.get(second_look.SIGHTINGS, None),
-        programs=given_programs(option.backend_binary),
-    )
-    if option.trace_syscalls:
-        around = around.supervised()
-    return around if option.mutant is None else find_mutant(option.mutant)(around, vmm.habits)
-
-
-@pytest.fixture
-def testbed(request: pytest.FixtureRequest, vmm: Vmm, surroundings: Surroundings) -> Iterator[Testbed]:
-    """Where a test builds its VM, on the writer's build where there is one; all of it is gone afterwards."""
-    stash = request.config.stash
-    build = request.getfixturevalue("writer") if "writer" in request.fixturenames else vmm
-    folder = stash[_scratch].folder()
-    bed = Testbed(build, folder, surroundings, stash.get(_linux, None))
-    try:
-        request.node.stash[_testbed] = bed
-        yield bed
-    finally:
-        park.close_or_park(request.config, bed)
-    if not bed.failed:  # of a failed one the evidence may still be wanted
-        shutil.rmtree(folder, ignore_errors=True)
