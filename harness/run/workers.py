@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ class UnderWay(msgspec.Struct, frozen=True):
     begun: float
     """time.time()."""
     result: Result
+    machine: str = ""
+    """The start of the machine on which its process is: workers may be elsewhere."""
 
 
 class Announcing:
@@ -57,7 +60,7 @@ class Announcing:
     def __init__(self, evidence: Path, worker: str, scratch: Path, judge: Judge) -> None:
         self._file = evidence / FOLDER / f"{worker}.json"
         self._worker, self._scratch, self._judge = worker, scratch, judge
-        self._file.parent.mkdir(exist_ok=True)
+        self._file.parent.mkdir(parents=True, exist_ok=True)  # on another machine nobody made them
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -70,6 +73,7 @@ class Announcing:
                 str(self._scratch),
                 time.time(),
                 self._judge.unfinished(item, case),
+                machine(),
             )
             with suppress(OSError):  # a full disk costs the note, not the test
                 write_atomically(self._file, msgspec.json.encode(under_way))
@@ -162,8 +166,8 @@ class Watching:
                         os.kill(under_way.pid, signal.SIGKILL)
 
     def _stands_still(self, under_way: UnderWay) -> str:
-        """Why a worker is ended; empty while it may go on."""
-        if under_way.pid in self._ended:
+        """Why a worker is ended; empty while it may go on. One of another machine is for that one to judge."""
+        if under_way.pid in self._ended or under_way.machine != machine():
             return ""
         if time.time() - under_way.begun > HANGS * PACE:
             return f"it took more than {HANGS * PACE:.0f} s, and was ended"
@@ -174,6 +178,12 @@ class Watching:
         if time.monotonic() - since < STANDS_STILL * PACE:
             return ""
         return f"it was frozen (SIGSTOP) for {STANDS_STILL * PACE:.0f} s, and was ended"
+
+
+@lru_cache(maxsize=1)
+def machine() -> str:
+    """This start of this machine (random(4), boot_id)."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _is_stopped(pid: int) -> bool:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.record.results import from_dict
+from harness.run import workers
+from harness.run.workers import UnderWay, Watching, machine
 from tests.run.suite import Suite
 
 TESTS = """
@@ -44,6 +48,26 @@ def suite(tmp_path_factory: pytest.TempPathFactory, image: Path, runnable: None)
     (suite.folder / "conftest.py").write_text(CONFTEST)
     assert suite.run("-n", "2").code == 1
     return suite
+
+
+def under_way(machine: str) -> UnderWay:
+    """A note of a process that is stopped, which is this machine's or another's."""
+    case = {"test": "t.py::test_a", "file": "t.py", "function": "test_a", "parameters": {}, "vmm": "alpha"}
+    result = from_dict(
+        {**case, "version": "1", "requirements": [], "verdict": "error", "seconds": 0.0, "reason": "-"}
+    )
+    return UnderWay("t.py::test_a[alpha]", "gw0", 77, "/tmp/none", time.time(), result, machine)
+
+
+@pytest.mark.parametrize(("where", "ended"), [("", False), ("of another machine", False), (machine(), True)])
+def test_only_a_process_of_this_machine_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, ended: bool
+) -> None:
+    monkeypatch.setattr(workers, "_is_stopped", lambda pid: pid == 77)
+    monkeypatch.setattr(workers, "STANDS_STILL", 0.0)
+    watching = Watching(tmp_path, parks=False)
+    assert bool(watching._stands_still(under_way(where))) is ended
+    watching.close()
 
 
 def record(suite: Suite, test: str) -> dict[str, Any]:
