@@ -85,6 +85,12 @@ def _xdist_worker(config: pytest.Config) -> bool:
     return "workerid" in getattr(config, "workerinput", {})
 
 
+def _mains_folder(config: pytest.Config) -> Path | None:
+    """The scratch folder of the main process, for a worker."""
+    told = getattr(config, "workerinput", {}).get("scratch")
+    return Path(told) if told else None
+
+
 def _require_text(config: pytest.Config) -> None:
     """Raise BadInput for a path with bytes that are no UTF-8: results are, and could not be written at the end."""
     for text in (str(Path.cwd()), str(config.rootpath), *map(str, config.invocation_params.args)):
@@ -107,7 +113,7 @@ def pytest_configure(config: pytest.Config) -> None:
         _require_text(config)
         if not _is_worker(config):
             namespace.prepare()  # workers inherit what it takes
-        config.stash[SCRATCH] = scratch = Scratch()
+        config.stash[SCRATCH] = scratch = Scratch(_mains_folder(config))
         config.add_cleanup(scratch.close)
         if config.option.basetemp is None:
             # pytest would name its folder by who LOGNAME or USER say that we are, and may find it to be another's
@@ -222,6 +228,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def pytest_configure_node(node: Any) -> None:
     """Hand the session to an xdist worker."""
     node.workerinput["conformance"] = node.config.stash[_session].pack()
+    node.workerinput["scratch"] = str(node.config.stash[SCRATCH].path)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

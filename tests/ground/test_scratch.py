@@ -72,6 +72,22 @@ def test_folder_goes_with_a_process_that_is_ended_in_any_way(base: Path, number:
     )
 
 
+def test_folder_of_a_worker_stays_until_its_main_process_ends(base: Path) -> None:
+    with scratch() as main:
+        code = "import os, sys; from pathlib import Path; from harness.scratch import Scratch"
+        code += "; Scratch(Path(sys.argv[1])).folder(); os.kill(os.getpid(), 9)"
+        subprocess.run([sys.executable, "-c", code, str(main.path)], check=False)
+        assert len(list(main.path.glob("w*/1"))) == 1
+    assert list(base.iterdir()) == []
+
+
+def test_worker_on_another_machine_has_a_folder_of_its_own(base: Path) -> None:
+    worker = Scratch(base / "not-here")
+    assert worker.path.parent == base
+    worker.close()
+    assert list(base.iterdir()) == []
+
+
 def test_folder_of_a_dead_process_is_removed(base: Path) -> None:
     left = base / f"{PREFIX}left"
     left.mkdir()

@@ -88,6 +88,7 @@ def test_what_the_vmm_said_is_kept(suite: Suite) -> None:
     folder = suite.folder / "report" / suite.results["folder"] / record(suite, "test_killed")["bundle"]
     (log,) = folder.glob("**/vmm.log")
     assert log.read_text() == "its last words"
+    assert not list((suite.folder / "tmp").iterdir()), "a worker's folder outlives the run"
 
 
 def test_run_comes_to_its_end_and_nothing_is_left_over(suite: Suite) -> None:
