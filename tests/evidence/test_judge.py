@@ -23,8 +23,9 @@ from harness.errors import (
     VmmDied,
     VmmError,
 )
+from harness.evidence import blame as blame_module
 from harness.evidence.blame import blame, line_of
-from harness.evidence.judge import Judge, outcome_of
+from harness.evidence.judge import Judge, _say_first, _witnesses, issues_of, outcome_of
 from harness.evidence.rerun import Rerun
 from harness.evidence.threads import forget_threads, watch_threads
 from harness.host.vhost_user.wire import HEADER
@@ -240,6 +241,79 @@ def test_unanswered_message_stands_first_where_the_vmm_is_accused(tmp_path: Path
     assert "unknown kind 99" not in blame(BadInput("own"), "call", bed).reason
     backend.end.take_findings()
     backend.close()
+
+
+def test_host_in_trouble_is_told_with_what_was_met(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def trouble(words: str, error: BaseException | None, folder: Path) -> str | None:
+        seen.append((words, folder))
+        return "the host is tired" if "tired" in words else None
+
+    monkeypatch.setattr(blame_module, "trouble", trouble)
+    died = a_testbed(Nic(), process=Process(1, "tired"))
+    met = "base died (exit status 1) amid the test; it said: tired"
+    assert blame(AssertionError("x"), "call", died) == ("error", f"the host is tired (met as: {met})")
+    refused = VmmError("base refused vm.pause: tired")
+    assert blame(refused, "call", None) == ("error", f"the host is tired (met as: {refused})")
+    assert blame(AssertionError("tired"), "call", a_testbed(Nic())) == ("fail", "tired")
+    assert seen == [("tired", Path("/")), (str(refused), Path.cwd()), ("", Path("/"))]
+
+
+def test_supervisor_that_failed_stands_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = SimpleNamespace(error=None)
+    monkeypatch.setattr(blame_module, "supervisor_of", lambda process: broken)
+    bed = a_testbed(Nic(), process=Process(134))
+    assert blame(AssertionError("x"), "call", bed).verdict == "fail"
+    broken.error = ZeroDivisionError("in a policy")
+    reason = "the supervisor of system calls failed: ZeroDivisionError: in a policy"
+    assert blame(AssertionError("x"), "call", bed) == ("error", reason)
+
+
+def test_place_of_an_error_is_where_it_was_raised() -> None:
+    def innermost() -> None:
+        raise KeyError(6)
+
+    with pytest.raises(KeyError) as met:
+        innermost()
+    file, line = Path(__file__).relative_to(ROOT), met.tb.tb_next.tb_lineno if met.tb.tb_next else 0
+    assert line_of(met.value) == f"KeyError: 6 (innermost, {file}:{line})"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error", "reason", "shown"),
+    [
+        ("passed", None, "it died", "it died"),
+        ("failed", VmmError("refused: x"), "refused: x", "refused: x"),
+        ("failed", VmmError("refused: x"), "the disk is full", "the disk is full\nrefused: x"),
+        ("failed", AssertionError("x"), "x", "a traceback"),
+        ("failed", AssertionError("x"), "it died", "it died\n\na traceback"),
+        ("failed", KeyError("x"), "KeyError: 'x'", "KeyError: 'x'\n\na traceback"),
+    ],
+)
+def test_pytests_own_output_begins_with_the_reason(
+    outcome: Outcome, error: BaseException | None, reason: str, shown: str
+) -> None:
+    report = a_report(outcome, longrepr="a traceback", wasxfail="known")
+    _say_first(report, error, reason)
+    assert (report.outcome, report.longreprtext) == ("failed", shown)
+    assert hasattr(report, "wasxfail") == (outcome == "failed")
+
+
+def test_every_nic_is_asked_and_one_that_disagrees_is_enough() -> None:
+    dead, idle = Nic(agree=False), Nic(agree=False)
+    dead.vm = SimpleNamespace(exit_status=lambda: ExitStatus(1))
+    idle.driver = SimpleNamespace(running=False)
+    rows, disagree = _witnesses(a_testbed(Nic(), dead, idle, Nic()))
+    assert (len(rows), disagree) == (2 * len(Nic().rows()), False)
+    assert _witnesses(a_testbed(Nic(agree=False), Nic()))[1]
+    assert _witnesses(None) == ((), False)
+
+
+def test_issues_are_told_by_their_marks() -> None:
+    names = ["issue_8307", "slow", "issue_8306", "issue_8307"]
+    item: Any = SimpleNamespace(iter_markers=lambda: [SimpleNamespace(name=name) for name in names])
+    assert issues_of(item) == ("8306", "8307")
 
 
 def test_pass_whose_vmm_died_unnoticed_is_none() -> None:
