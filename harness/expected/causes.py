@@ -96,7 +96,7 @@ class Expected:
 
     def cause_of(self, result: Result) -> Key | None:
         """What a result belongs to; None if nobody has to look at it, or if it could not judge."""
-        if not result.needs_a_look or result.verdict is Verdict.ERROR:
+        if not result.needs_a_look or result.verdict in (Verdict.ERROR, Verdict.SKIP):
             return None
         entries = self._of.get(result.vmm)
         if entries is None:

@@ -45,6 +45,12 @@ def test_failures_with_one_reason_in_the_baseline_are_one_cause(
     assert counted(run, [cause], "alpha") == "2 fail = 1 known cause, 0 NEW; 1 pass"
 
 
+def test_skip_whose_witnesses_disagree_is_no_cause(make_result: MakeResult, make_run: MakeRun) -> None:
+    run = make_run(make_result("t::a", verdict="skip", disagreement=True), make_result("t::b"))
+    assert found(run, entry("known", "t::a", verdict="skip")) == []
+    assert counted(run, [], "alpha") == "nothing fails; 1 skipped; 1 pass"
+
+
 def test_what_the_baseline_does_not_know_is_new_and_comes_first(
     make_result: MakeResult, make_run: MakeRun
 ) -> None:

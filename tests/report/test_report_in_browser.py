@@ -73,6 +73,7 @@ def page(make_result: MakeResult, make_run: MakeRun) -> str:
             Event(0.2, "frames", "", pair=1, frames=7),
         ),
         "rerun": "pytest 't.py::test_pairs[2]' " + "--long-option " * 20,
+        "bundle": "failures/" + "a-long-name-" * 10,
     }
     results = [
         make_result(
@@ -245,3 +246,20 @@ def _fresh(parent: Path, number: int) -> Path:
     folder = parent / str(number)
     folder.mkdir()
     return folder
+
+
+NARROW = """
+const inner = document.querySelector("iframe").contentDocument, wide = inner.documentElement.clientWidth;
+inner.querySelectorAll("details").forEach((each) => { each.open = true; });
+const scrolls = (each) => each && (["auto", "scroll", "hidden"].includes(getComputedStyle(each).overflowX)
+    || scrolls(each.parentElement));
+return [...inner.querySelectorAll("main *")].filter((each) => each.getBoundingClientRect().right > wide + 1
+    && each.offsetParent && !scrolls(each)).slice(0, 5).map((each) => each.outerHTML.slice(0, 200));
+"""
+
+
+def test_nothing_is_cut_off_on_a_telephone(page: str, tmp_path: Path) -> None:
+    inner = tmp_path / "inner.html"
+    inner.write_text(page)
+    outer = f'<body><iframe src="{inner.as_uri()}" style="width: 400px; height: 900px; border: 0"></iframe></body>'
+    assert _browse(outer, NARROW, tmp_path, "--allow-file-access-from-files") == []
