@@ -9,7 +9,9 @@ import pytest
 
 from harness.guest.answer import Ack, Answer
 from harness.host.backend import HostView
+from harness.host.changes import ConnectionChanged, QueueCounts, VringsSwitched
 from harness.host.flows import flows
+from harness.host.vhost_user.log import Event
 from harness.lifecycle import check, check_all_active, check_frames, check_receives
 from harness.record.journal import Journal
 from harness.record.landed import Landed
@@ -294,3 +296,21 @@ def test_witness_that_was_not_asked_is_not_named() -> None:
     view = HostView(1, ONE, 4)
     assert str(Witnesses(Pairs(ONE, "told"), view)) == "told pair 0, the host holds pair 0"
     assert str(Witnesses(Pairs(ONE, "told"), view, Pairs(ONE, "seen"))).endswith(", seen pair 0")
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (QueueCounts(2, 1), "tap: 2 attached, 1 detached"),
+        (VringsSwitched((2, 3), True), "tap: vrings 2 3 enabled"),
+        (VringsSwitched((2,), False), "tap: vrings 2 disabled"),
+        (ConnectionChanged(Event.LOST, "by the VMM"), "tap: lost: by the VMM"),
+        (ConnectionChanged(Event.LOST, ""), "tap: lost"),
+    ],
+)
+def test_what_changed_on_the_host_is_a_line_of_the_timeline(
+    nic: Any, stub: Stub, monkeypatch: pytest.MonkeyPatch, change: Any, line: str
+) -> None:
+    monkeypatch.setattr(stub, "changes", lambda: [change])
+    nic.set_pairs(2)
+    assert told(nic, "netlink") == [(line, None)]
