@@ -122,11 +122,11 @@ class Vrings:
 
     def _start_late(self, ring: Ring) -> None:
         """Start a ring whose descriptor came before its description."""
-        if ring.kick is None or ring.started or ring.broken:
+        if ring.kick is None or ring.started or ring.broken or not ring.described:
             return
         try:
             self._start(ring)
-        except (Malformed, OutsideMemory) as error:
+        except OutsideMemory as error:
             self._report(f"the VMM wants vring {ring.index} served: {error}")
 
     def _on_kick(self, ring: Ring) -> None:
