@@ -11,11 +11,15 @@ from harness.vmm.needs import needs
 
 pytestmark = pytest.mark.backends("tap-fd")
 
-REBOOTS = [step for step in TRANSITIONS if step.name.endswith("reboot")]
+REBOOTS = [
+    pytest.param(step, id=step.name, marks=needs(*step.needs))
+    for step in TRANSITIONS
+    if step.name.endswith("reboot")
+]
 
 
 @pytest.mark.parametrize("pairs", [1, 2, 4])
-@pytest.mark.parametrize("reboot", REBOOTS, ids=lambda step: step.name)
+@pytest.mark.parametrize("reboot", REBOOTS)
 @requirement("NET-HOST-01", "NET-RST-02")
 def test_descriptors_over_a_reboot(testbed: Testbed, nic: ProbeNic, reboot: Transition, pairs: int) -> None:
     """With all and with fewer pairs active at the reboot: one pair afterwards, and every count works, twice."""
