@@ -243,7 +243,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return lines
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
+@pytest.hookimpl(
+    wrapper=True, trylast=True
+)  # inside pytest's own, whose last screen needs what is written here
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None]:
     """Write the results. Nothing breaks that off, from when the tests are over."""
     if session.config.stash.get(_collector, None) and not session.config.option.park:

@@ -144,3 +144,16 @@ def test_full_disk_costs_the_file_and_not_what_was_found(suite: Suite) -> None:
     assert ["test_a", "FAIL"] in [line.split() for line in lines]
     assert "cannot write x (the disk is full): they are in y instead" in lines
     assert "exit status 3: something went wrong inside pytest or the suite" in lines
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "with a worker"])
+def test_last_screen_of_a_run_names_its_files_and_they_are_there(
+    suite: Suite, workers: tuple[str, ...]
+) -> None:
+    suite.write(TWO)
+    ran = suite.run("--brief", *workers)
+    lines = ran.out.splitlines()
+    assert "results: report/results.json" in lines
+    assert "report: report/report.html" in lines
+    assert (suite.folder / "report/report.html").exists()
+    assert not [line for line in lines if line.startswith("FAILED ")], "they are in the report"
