@@ -82,9 +82,10 @@ class Option:
 OPTIONS = (
     Option(
         "--vmm",
-        "a VMM to judge: the binary of one that the suite knows (README), or [NAME=]release:vX.Y[@sha256:...] "
-        "to download a cloud-hypervisor release; may be given several times, each is a column of the matrix "
-        "(default: the cloud-hypervisor on PATH, if there is one, and QEMU as the reference)",
+        "a VMM to judge: the binary of one that the suite knows (README), [NAME=]qemu-microvm:PATH for that machine "
+        "of QEMU, or [NAME=]release:vX.Y[@sha256:...] to download a cloud-hypervisor release; may be given several "
+        "times, each is a column of the matrix (default: the cloud-hypervisor on PATH, if there is one, and QEMU as "
+        "the reference)",
         default=[],
         metavar="[NAME=]PATH",
     ),

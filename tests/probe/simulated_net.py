@@ -264,7 +264,7 @@ class OnMmio:
                 return (0x74726976, self.version, 1)[offset // 4]
             case 0x034:
                 return self.net.load(Common.QUEUE_SIZE, 2)
-        assert offset not in (0x014, 0x024, 0x030, 0x038, 0x050, 0x064), "a register to write was read"
+        assert offset not in (0x014, 0x020, 0x024, 0x030, 0x038, 0x050, 0x064), "a register to write was read"
         return self.net.load(MMIO[offset], 4)
 
     def store(self, offset: int, width: int, value: int) -> None:

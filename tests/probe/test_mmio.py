@@ -72,6 +72,11 @@ def test_register_that_mmio_does_not_have_skips_who_needs_it(register: Common) -
         Mmio(SLOTS[0]).get(register, 2)
 
 
+def test_register_that_is_only_written_is_not_read() -> None:
+    with pytest.raises(Lacks, match="no DRIVER_FEATURE register that can be read"):
+        VirtioDevice(Machine({}), Mmio(SLOTS[0])).accepted()
+
+
 @pytest.mark.parametrize(
     ("structure", "offset", "address"),
     [

@@ -9,6 +9,7 @@ import pytest
 from harness.errors import GuestError
 from harness.guest.probe import pci
 from harness.guest.probe.device import QueueFacts, VirtioDevice
+from harness.guest.probe.features import MULTIQUEUE
 from harness.guest.probe.net import find_net
 from harness.guest.probe.pci import Function, Pci
 from harness.guest.probe.transport import Structure
@@ -58,6 +59,8 @@ def test_structures_are_found_behind_the_bar(machine: Machine) -> None:
 def test_queues_are_counted_and_have_a_doorbell_each(machine: Machine) -> None:
     device = VirtioDevice(machine, Pci(machine, NET))
     assert device.num_queues == 9
+    device.negotiate(MULTIQUEUE)
+    assert device.accepted() == MULTIQUEUE
     assert device.queue_facts([7, 99]) == [QueueFacts(256, 7, False), QueueFacts(0, 99, False)]
 
 

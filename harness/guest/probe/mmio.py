@@ -33,6 +33,13 @@ REGISTERS = {
     Common.GENERATION: 0x0FC,
 }
 """Offsets (virtio 1.2, table 4.1). QueueNumMax is what queue_size reads on PCI; what it takes is QueueNum."""
+WRITTEN_ONLY = {
+    Common.DEVICE_FEATURE_SELECT,
+    Common.DRIVER_FEATURE,
+    Common.DRIVER_FEATURE_SELECT,
+    Common.QUEUE_SELECT,
+}
+"""Registers that a driver must not read (virtio 1.2, 4.2.2.2)."""
 
 
 class Mmio:
@@ -61,6 +68,8 @@ class Mmio:
 
     def get(self, register: Common, width: int) -> Operation:
         """See Transport."""
+        if register in WRITTEN_ONLY:
+            raise Lacks(f"virtio over MMIO has no {register.name} register that can be read")
         return read(4, self.at(Structure.COMMON, register))
 
     def put(self, register: Common, width: int, value: int) -> Operation:
