@@ -12,15 +12,20 @@ from harness.testbed.tunsetqueue import changes_otherwise
 CALL: Any = object()
 
 
-def make_nic(active: set[int], pairs: int = 4) -> Any:
+def make_nic(active: set[int], pairs: int = 4, queue_for_each_pair: bool = True) -> Any:
     """A NIC after DRIVER_OK, as the host sees it."""
-    vm = SimpleNamespace(vmm=SimpleNamespace(name="alpha"))
+    vm = SimpleNamespace(vmm=SimpleNamespace(name="alpha", queue_for_each_pair=queue_for_each_pair))
     return SimpleNamespace(vm=vm, max_pairs=pairs, host=lambda: SimpleNamespace(pairs=active))
 
 
 def test_one_pair_without_a_call_came_about_otherwise() -> None:
     sentence = "alpha changes the queues of a tap otherwise than by TUNSETQUEUE"
     assert changes_otherwise(make_nic({0}), []) == sentence
+
+
+def test_one_queue_for_all_pairs_is_told_as_that() -> None:
+    nic = make_nic({0}, queue_for_each_pair=False)
+    assert changes_otherwise(nic, []) == "alpha has one queue of a tap for all pairs, and none to change"
 
 
 @pytest.mark.parametrize(
