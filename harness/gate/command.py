@@ -36,19 +36,23 @@ broken off is 2, unless what it did judge is a regression already, which no miss
 """
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(*, results: bool = True) -> argparse.ArgumentParser:
+    """`results`: runs can be named. They would take the values of options that this parser does not know."""
     parser = Parser(
         "gate",
         description="Compare a run with what is expected of its builds, or one build with another.",
         epilog=EPILOG,
     )
-    parser.add_argument(
-        "results",
-        nargs="*",
-        type=Path,
-        help="results.json, or a folder with one; --accept takes several of one build, and enters as races the tests "
-        "that did not end alike in all",
-    )
+    if not results:
+        parser.set_defaults(results=[])
+    else:
+        parser.add_argument(
+            "results",
+            nargs="*",
+            type=Path,
+            help="results.json, or a folder with one; --accept takes several of one build, and enters as races "
+            "the tests that did not end alike in all",
+        )
     parser.add_argument(
         "--base", metavar="NAME[=PATH]", help="the build to compare with: a VMM, or its results"
     )
@@ -88,6 +92,8 @@ def main(arguments: Sequence[str]) -> int:
     if options.accept and options.base:
         parser.error("--accept takes runs, not a comparison")
     runs_the_suite = options.base and "=" in options.base
+    if of_the_suite and runs_the_suite:
+        options, of_the_suite = _parser(results=False).parse_known_args(arguments)
     if of_the_suite and not runs_the_suite:
         parser.error(
             f"unrecognized arguments: {' '.join(of_the_suite)} (only a run made here has the suite's options)"
@@ -196,6 +202,7 @@ def _sides(
         if not Path(path).exists() and not may_be_a_build(path):
             raise BadInput(f"there is no {path}: it should be a VMM, a results.json, or a folder with one")
     if not any(_is_results(path) for path in paths):
+        print(f"gate: the suite runs on {sides[0][0]} and {sides[1][0]}", file=sys.stderr, flush=True)
         run = run_suite([f"{name}={path}" for name, _, path in sides], options.report, of_the_suite)
         return _named(run, sides[0][0]), _named(run, sides[1][0])
     if not all(_is_results(path) for path in paths):

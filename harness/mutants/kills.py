@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
@@ -100,14 +101,16 @@ def judged(run: Run) -> dict[str, Result]:
 def measure(right: Suite, wrong: Mapping[str, Suite]) -> Kills:
     """Run everything. What fails on the VMM that is right is left out. Raises BadInput if the suite cannot run."""
     begin = time.monotonic()
+    print("the suite runs without a mutant first", file=sys.stderr, flush=True)
     usual = judged(right())
     passed = {test: result.origin for test, result in usual.items() if result.verdict is Verdict.PASS}
     print(
         f"without a mutant: {len(passed)} of {len(usual)} pass, {time.monotonic() - begin:.0f} s", flush=True
     )
     kills = Kills(set(passed.values()))
-    for name, run in wrong.items():
+    for number, (name, run) in enumerate(wrong.items(), 1):
         begin = time.monotonic()
+        print(f"{name}: the suite runs ({number} of {len(wrong)})", file=sys.stderr, flush=True)
         found = judged(run())
         dead = [test for test in passed if test in found and found[test].verdict is Verdict.FAIL]
         kills.by_mutant[name] = {passed[test] for test in dead}

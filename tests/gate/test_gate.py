@@ -202,6 +202,19 @@ def test_two_vmms_are_run_and_compared(
     assert not (tmp_path / "report/report.html").exists(), "the run itself writes it, once"
 
 
+def test_run_made_here_has_the_suites_options_with_their_values(
+    make_result: MakeResult,
+    make_run: MakeRun,
+    tmp_path: Path,
+    binaries: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    suite = _Suite(tmp_path / "report", make_run(make_result(vmm="old"), make_result(vmm="new")), 0)
+    monkeypatch.setattr("harness.gate.suite.run_tethered", suite)
+    assert gate.main([*binaries, "--lab", "never", "-n", "2", "-k", "tap"]) == 0
+    assert " --lab never -n 2 -k tap --vmm " in " ".join(suite.command)
+
+
 @pytest.mark.parametrize(
     ("status", "leaves", "sentence"),
     [(2, True, "exit status 2"), (0, False, "no new results")],
