@@ -70,7 +70,7 @@ def measure(vmms: Sequence[Vmm], rounds: int, scratch: Scratch) -> Figures:
     """The figures with the probe guest."""
     namespace.enter()
     found: Figures = defaultdict(list)
-    flows(FLOWS)  # making them is no part of any figure
+    flows(FLOWS)  # scapy's import is no part of any figure
     for title, (measurement, fewer) in MEASUREMENTS.items():
         for _ in range(max(1, rounds // fewer)):
             for vmm in vmms:

@@ -40,7 +40,7 @@ TURNAROUND = "vhost-user message answered, us"
 def measure(vmms: Sequence[Vmm], rounds: int, scratch: Scratch) -> Figures:
     """All figures, by title and build."""
     namespace.enter()
-    flows(FLOWS)  # making them is no part of any figure
+    flows(FLOWS)  # scapy's import is no part of any figure
     measurements: dict[str, Callable[[Testbed], float | None]] = {
         "frames to the guest, own back end, per s": lambda bed: _to_guest(_started(bed, bed.vhost_user)),
         "frames from the guest, own back end, per s": lambda bed: _from_guest(_started(bed, bed.vhost_user)),

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 
 MODULES = (
-    *("pytest", "paramiko", "pyroute2", "httpx", "qemu.qmp", "rich.live"),
+    *("pytest", "paramiko", "pyroute2", "scapy.layers.inet", "httpx", "qemu.qmp", "rich.live"),
     *("harness.run.plugin", "harness.lab.plugin", "harness.lab.worker"),
 )
 """The suite, and first what it imports, some of it at first use."""

@@ -57,21 +57,6 @@ def test_headers_are_sound(back: bool) -> None:
     assert frame[6:12] == (GUEST if back else mac_bytes(HOST_MAC))
 
 
-def test_headers_are_those_of_a_library() -> None:
-    inet, l2 = pytest.importorskip("scapy.layers.inet"), pytest.importorskip("scapy.layers.l2")
-    flow = flows(250)[249]
-    for frame in (flow.frame(GUEST, 7), flow.reply(GUEST, 7)):
-        read = l2.Ether(frame)
-        addresses_and_ports = {"src": read[inet.IP].src, "dst": read[inet.IP].dst}
-        again = (
-            l2.Ether(dst=read.dst, src=read.src)
-            / inet.IP(**addresses_and_ports)
-            / inet.UDP(sport=read[inet.UDP].sport, dport=read[inet.UDP].dport, chksum=0)
-            / frame[FRAME_HEADERS:]
-        )
-        assert bytes(again) == frame
-
-
 def test_reply_swaps_addresses_and_ports() -> None:
     flow = flows(6)[5]
     there, back = flow.frame(GUEST, 0), flow.reply(GUEST, 0)
