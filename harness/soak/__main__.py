@@ -7,7 +7,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -19,8 +19,9 @@ from harness.expected.quarantine import FILE, load_quarantine
 from harness.interrupts import as_interrupts
 from harness.program import Parser, called
 from harness.soak.flips import Flips
+from harness.soak.kill import Blow
 from harness.soak.kill_table import kill, kill_table
-from harness.soak.rounds import Ways, soak, trend
+from harness.soak.rounds import Round, Ways, soak, trend
 from harness.vmm.base import Vmm
 from harness.vmm.find import find_vmms
 
@@ -115,18 +116,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{called('soak')}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"{called('soak')}: stopped", file=sys.stderr)
         return 2
 
 
 def _kill(options: argparse.Namespace, vmms: Sequence[Vmm], suite: Sequence[str], seed: int) -> int:
     if options.kill < 1:
         raise BadInput("--kill: give a number from 1 on")
-    blows = kill(options.kill, vmms, [*SMALL, *suite], options.report, seed, _tell)
+    blows: list[Blow] = []
+    ended = _told_when_stopped(
+        lambda: kill(options.kill, vmms, [*SMALL, *suite], options.report, seed, _tell, blows)
+    )
     Console(width=100).print(kill_table(blows))
     faulty = sum(bool(blow.faults) for blow in blows)
     _tell(f"{len(blows)} signals, {faulty} with faults" + (f": {options.report}" if faulty else ""))
-    return 1 if faulty else 0
+    return 1 if faulty else ended
+
+
+def _told_when_stopped(work: Callable[[], object]) -> int:
+    """Do it; if it is stopped, what was found until then is shown all the same. The status, if nothing was found."""
+    try:
+        work()
+    except KeyboardInterrupt:
+        print(f"{called('soak')}: stopped", file=sys.stderr)
+        return 2
+    return 0
 
 
 def _soak(options: argparse.Namespace, suite: Sequence[str], seed: int) -> int:
@@ -137,14 +150,15 @@ def _soak(options: argparse.Namespace, suite: Sequence[str], seed: int) -> int:
         return made < int(options.runs) if end is None else time.monotonic() < end
 
     ways = Ways(options.workers.split(","), options.load, suite)
-    rounds = soak(ways, goes_on, flips, options.report, seed, _tell)
+    rounds: list[Round] = []
+    ended = _told_when_stopped(lambda: soak(ways, goes_on, flips, options.report, seed, _tell, rounds))
     Console(width=100).print(trend(rounds))
     found = flips.flips()
     for flip in found:
         _tell(str(flip))
     new, left = sum(flip.is_new for flip in found), sum(bool(each.left) for each in rounds)
     _tell(f"{len(rounds)} runs, {len(found)} flips, {new} NEW; {left} runs left something")
-    return 1 if new or left else 0
+    return 1 if new or left else ended
 
 
 if __name__ == "__main__":

@@ -23,8 +23,9 @@ def kill(
     report: Path,
     seed: int,
     tell: Callable[[str], object],
-) -> list[Blow]:
-    """Strike so many runs. What a run said over which something went wrong is kept in `report`.
+    blows: list[Blow],
+) -> None:
+    """Strike so many runs; each is entered in `blows`. What a run said that shows a fault is kept in `report`.
 
     Each run is the later one of those before: what it is told until its own signal must be as it was at first. The
     last one is struck by nobody. Raises BadInput if the runs are of no use undisturbed.
@@ -38,7 +39,6 @@ def kill(
         tell(f"undisturbed: {len(like.verdicts)} verdicts in {like.seconds:.1f} s")
         for missing in (target for target in TARGETS if target not in like.targets):
             tell(f"note: no {missing} is ever there in these runs: it is not struck")
-        blows = []
         for target, signal in plan(number, like.targets, rng):
             folder = scratch.folder()
             blow = strike(
@@ -64,7 +64,6 @@ def kill(
             differing = sorted({*again.verdicts.items()} ^ {*like.verdicts.items()})
             raise BadInput(f"the last run, which nobody struck, is not as the first: {differing}")
         tell("the last run, undisturbed, is as the first")
-        return blows
     finally:
         scratch.close()
 

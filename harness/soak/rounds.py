@@ -65,11 +65,14 @@ def soak(
     report: Path,
     seed: int,
     tell: Callable[[str], object],
-) -> list[Round]:
-    """Run while `goes_on` says so of the number of runs that were made. Raises BadInput if one comes to no verdict."""
+    rounds: list[Round],
+) -> None:
+    """Run while `goes_on` says so of the number of runs that were made; each is entered in `rounds`.
+
+    Raises BadInput if one comes to no verdict.
+    """
     rng = random.Random(seed)
     report.mkdir(parents=True, exist_ok=True)
-    rounds: list[Round] = []
     scratch = Scratch()
     try:
         while goes_on(len(rounds)):
@@ -83,7 +86,6 @@ def soak(
             tell(f"{made}; flips by now: {len(flips.flips())}, {new} NEW")
     finally:
         scratch.close()
-    return rounds
 
 
 def _round(number: int, ways: Ways, flips: Flips, report: Path, folder: Path, rng: random.Random) -> Round:

@@ -14,10 +14,11 @@ from harness.deadline import PACE
 from harness.errors import BadInput
 from harness.expected.baseline import Baseline, Build, Expectation, Outcome
 from harness.expected.quarantine import FILE, Quarantined, load_quarantine
+from harness.soak import __main__ as command
 from harness.soak import run as run_module
 from harness.soak.flips import Flips
 from harness.soak.load import load
-from harness.soak.rounds import TREND, Ways, soak, trend
+from harness.soak.rounds import TREND, Round, Ways, soak, trend
 from harness.vmm.base import Vmm
 from tests.run.suite import Suite
 from tests.synthetic_runs import MakeResult, MakeRun
@@ -142,7 +143,8 @@ def test_soak_changes_the_order_and_names_what_flips(here: Suite, qemu: Vmm) -> 
     told: list[str] = []
     found = Flips({}, (), TODAY)
     ways = Ways(["0"], [0, 1], ["--vmm", f"q={qemu.path}"])
-    made = soak(ways, lambda number: number < 3, found, here.folder / "soak", 5, told.append)
+    made: list[Round] = []
+    soak(ways, lambda number: number < 3, found, here.folder / "soak", 5, told.append, made)
     orders = (here.folder / "order").read_text().split()
     thirds = [orders[0:6], orders[6:12], orders[12:18]]
     assert thirds[0] != thirds[1]
@@ -157,10 +159,29 @@ def test_soak_changes_the_order_and_names_what_flips(here: Suite, qemu: Vmm) -> 
     assert sum(int(str(cell)) for cell in list(trend(made).columns[2].cells)) == 3
 
 
+def test_what_was_found_until_a_stop_is_shown(
+    here: Suite, qemu: Vmm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def tell(line: str) -> None:
+        print(line)
+        if "run 2" in line:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_tell", tell)
+    monkeypatch.setattr(command, "as_interrupts", lambda: None)
+    monkeypatch.setattr(command, "CHOSEN", ())
+    status = command.main(["--runs", "9", "--workers", "0", "--vmm", f"q={qemu.path}", "--report", "soak"])
+    said = capsys.readouterr()
+    assert status == 1, said
+    assert "test_it.py::test_flips on q: 1 of 2" in said.out
+    assert "2 runs, 1 flips, 1 NEW; 0 runs left something" in said.out
+    assert "stopped" in said.err
+
+
 def test_run_without_a_verdict_ends_the_soak_in_words(here: Suite) -> None:
     ways = Ways(["0"], [0], ["--no-such-option"])
     with pytest.raises(BadInput, match="run 1 came to no verdict"):
-        soak(ways, lambda number: number < 3, Flips({}, (), TODAY), here.folder / "soak", 5, print)
+        soak(ways, lambda number: number < 3, Flips({}, (), TODAY), here.folder / "soak", 5, print, [])
 
 
 def test_load_ends_with_its_block() -> None:
