@@ -2,7 +2,7 @@
 
 Tests wait more than they compute: a silence that is awaited takes seconds, and a kernel's grace period its time. So
 there are more workers than cores, as far as memory goes, and what took long in the last run begins first, so that waits
-overlap.
+overlap. Where a VMM emulates its guests, tests compute, and there are as many workers as cores.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import BadInput
+from harness.errors import BadInput, HarnessError
 from harness.record.results import JUDGED
 from harness.record.runs import newest
 from harness.run.case import case_of
+from harness.vmm.find import find_vmms
 
 PER_CORE, AT_MOST_MORE = 3, 16
 """Workers for each core, and how many more than cores there are at most: each costs a second to start."""
@@ -36,12 +37,24 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """How many workers `-n auto` is. Who sets xdist's own variable knows better."""
     if config.option.numprocesses != "auto" or os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
         return None
-    return workers(len(os.sched_getaffinity(0)), memory_available())
+    return workers(len(os.sched_getaffinity(0)), memory_available(), emulates=_emulates(config.option.vmm))
 
 
-def workers(cores: int, memory: int) -> int:
+def workers(cores: int, memory: int, *, emulates: bool) -> int:
     """So many, for a machine with so many cores and free bytes."""
-    return max(1, min(PER_CORE * cores, cores + AT_MOST_MORE, memory // WORKER_BYTES))
+    most = cores if emulates else min(PER_CORE * cores, cores + AT_MOST_MORE)
+    return max(1, min(most, memory // WORKER_BYTES))
+
+
+def _emulates(asked: Sequence[str]) -> bool:
+    """Whether a VMM of the run emulates its guests' processors. What cannot be told is said where the run begins."""
+    here = [
+        place for place in asked if "release:" not in place
+    ]  # a release is cloud-hypervisor's, which needs KVM
+    try:
+        return any(not vmm.needs_kvm for vmm in find_vmms(here)) if here or not asked else False
+    except HarnessError:
+        return True
 
 
 def memory_available() -> int:
