@@ -17,6 +17,9 @@ Build = Callable[[Path], None]
 SUM = ".sha256"
 """How the files' names end that hold the entries' checksums."""
 
+announce: Callable[[str], object] = len
+"""Told in words, before anything is made: it can take half a minute. Whoever has somebody to tell puts itself here."""
+
 BUILD_PATIENCE = 300.0
 """Seconds to wait for another process that builds the same entry."""
 
@@ -124,6 +127,7 @@ def _build(entry: Path, build: Build) -> None:
     # Only the holder of the lock comes here: what lies there is left over from a process that was killed.
     shutil.rmtree(workdir, ignore_errors=True)
     workdir.mkdir()
+    announce(f"making {entry.name.rpartition('-')[0]}, once on this host, in {entry.parent}")
     try:
         build(workdir / "result")
         (workdir / "result").rename(entry)

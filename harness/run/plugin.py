@@ -5,16 +5,18 @@ It is loaded by conformance/conftest.py. Under xdist the main process prepares a
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from harness import interrupts
+from harness import cache, interrupts
 from harness.deadline import check_pace
 from harness.errors import BadInput, HarnessError, Lacks, Unavailable
 from harness.evidence.collect import ATTRIBUTE, Collector
@@ -91,6 +93,13 @@ def _mains_folder(config: pytest.Config) -> Path | None:
     return Path(told) if told else None
 
 
+def _say_at_once(config: pytest.Config, what: str) -> None:
+    """To people, before the run has a header: pytest holds back what is printed by then."""
+    capture = config.pluginmanager.get_plugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
+        print(what, file=sys.stderr, flush=True)
+
+
 def _require_text(config: pytest.Config) -> None:
     """Raise BadInput for a path with bytes that are no UTF-8: results are, and could not be written at the end."""
     for text in (str(Path.cwd()), str(config.rootpath), *map(str, config.invocation_params.args)):
@@ -113,6 +122,7 @@ def pytest_configure(config: pytest.Config) -> None:
         _require_text(config)
         if not _is_worker(config):
             namespace.prepare()  # workers inherit what it takes
+            cache.announce = partial(_say_at_once, config)
         config.stash[SCRATCH] = scratch = Scratch(_mains_folder(config))
         config.add_cleanup(scratch.close)
         if config.option.basetemp is None:

@@ -28,6 +28,14 @@ def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
     assert first.read_text() == "contents"
 
 
+def test_what_is_made_is_announced_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(cache, "announce", said.append)
+    for _ in range(2):
+        cached("linux-guest", b"recipe", write("contents"), root=tmp_path)
+    assert said == [f"making linux-guest, once on this host, in {tmp_path}"]
+
+
 def test_other_inputs_make_another_entry(tmp_path: Path) -> None:
     first = cached("image", b"recipe", write("one"), root=tmp_path)
     second = cached("image", b"recipe, changed", write("two"), root=tmp_path)
