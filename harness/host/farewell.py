@@ -68,7 +68,10 @@ def _dismiss(links: Links, index: int) -> None:
 
 
 def _remove() -> None:
-    global _dismissed
-    if _dismissed and _way is not None:
-        _dismissed = 0
-        _way.delete_group(GROUP)
+    global _dismissed, _way
+    if _way is not None:
+        way, _way, _dismissed = _way, None, 0
+        try:
+            way.delete_group(GROUP)
+        finally:
+            way.close()

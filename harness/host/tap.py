@@ -77,6 +77,8 @@ class Tap:
             self._links = Links()
             undo.callback(self._go)
             if links.index_of(name) is not None:
+                farewell.settle()  # it may be one of ours that is on its way out
+            if links.index_of(name) is not None:
                 raise BadInput(f"the interface {name!r} exists already: remove it with ip link del {name}")
             # subscribed before the interface is there: the kernel reports each change once, and only while it is up
             self._events = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, 0)

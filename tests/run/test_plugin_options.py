@@ -94,7 +94,7 @@ def test_build_that_cannot_be_used_is_one_sentence(suite: Suite) -> None:
     ran = suite.run(builds=["x=/none/there"])
     assert ran.code == pytest.ExitCode.USAGE_ERROR
     (sentence,) = [line for line in ran.err.splitlines() if line]
-    assert sentence.startswith("ERROR: --vmm /none/there: there is no such file; give the path of a cloud-")
+    assert sentence.startswith("ERROR: --vmm /none/there: there is no such file; give the path of a VMM")
     assert "Traceback" not in ran.out + ran.err
     assert not (suite.folder / "report").exists()
     assert list((suite.folder / "tmp").iterdir()) == []

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import BadInput, DeadlineExceeded, HarnessError, Unavailable
+from harness.host import farewell
 from harness.host.real_backends import base, testpmd
 from harness.host.real_backends.testpmd import Testpmd
 from harness.host.real_backends.vhost_user_net import VhostUserNet
@@ -30,6 +31,7 @@ def started(folder: Path, script: str) -> VhostUserNet:
 
 def left_over(folder: Path) -> list[str]:
     """Processes, interfaces and sockets that are still there."""
+    farewell.settle()
     names = [name for _, name in socket.if_nameindex() if name == TAP]
     sockets = [str(path) for path in folder.rglob("*") if path.is_socket()]
     return processes_naming(str(folder)) + names + sockets
