@@ -22,13 +22,18 @@ from tests.lab.conftest import MakeLab
 pytestmark = pytest.mark.skipif(shutil.which(QEMU_PROGRAM) is None, reason=f"{QEMU_PROGRAM} is not installed")
 
 
+def _listens() -> bool:
+    with socket.socket(socket.AF_UNIX) as asker:
+        return asker.connect_ex("monitor") == 0
+
+
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A machine of two CPUs that has not begun; where its monitor is."""
     monkeypatch.chdir(tmp_path)
     words = [QEMU_PROGRAM, "-nodefaults", "-display", "none", "-S", "-smp", "2", *monitor(Path("monitor"))]
     with subprocess.Popen(words) as qemu:
-        wait_until("QEMU's monitor", lambda: Path("monitor").exists(), owed_by=Owner.HOST, within=10)
+        wait_until("QEMU's monitor", _listens, owed_by=Owner.HOST, within=10)
         yield Path("monitor")
         qemu.kill()
 

@@ -152,7 +152,7 @@ def test_broken_file_is_replaced(host: Host, ask: Ask, tmp_path: Path, content: 
     (file,) = (tmp_path / "cache").rglob("*.json")
     file.write_bytes(content)
     host.tries.clear()
-    assert ask() == first
+    assert ask().probe_guest.works is first.probe_guest.works
     assert "probe" in host.tries
     assert json.loads(file.read_text())["probe_guest"]["works"] is True
 
