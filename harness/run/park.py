@@ -97,10 +97,12 @@ class Parking:
             reporter.write_line(f"{len(self._ways)} tests left their VMs. Enter ends them:")
             sys.stdin.readline()
         else:
-            ours = {
-                number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)
-            }
+            ends = {signal.SIGINT, signal.SIGTERM}
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, ends)
             reporter.write_line(f"{len(self._ways)} tests left their VMs. `kill {os.getpid()}` ends them.")
-            signal.pause()
-            for number, before in ours.items():
-                signal.signal(number, before)
+            reporter.flush()  # nobody can end what is still in a pipe's buffer
+            while (
+                signal.sigtimedwait(ends, 0.5) is None
+            ):  # another thread may have taken it: then Python is told here
+                pass
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
