@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from datetime import date
 from pathlib import Path
 
 import pytest
 
-from harness.deadline import PACE
 from harness.errors import BadInput
 from harness.expected.baseline import Baseline, Build, Expectation, Outcome
 from harness.expected.quarantine import FILE, Quarantined, load_quarantine
@@ -22,6 +20,7 @@ from harness.soak.rounds import TREND, Round, Ways, soak, trend
 from harness.vmm.base import Vmm
 from tests.run.suite import Suite
 from tests.synthetic_runs import MakeResult, MakeRun
+from tests.vmm.fakes import processes_naming
 
 TODAY = date(2026, 11, 28)
 FLAKY = """
@@ -186,10 +185,7 @@ def test_run_without_a_verdict_ends_the_soak_in_words(here: Suite) -> None:
 
 def test_load_ends_with_its_block() -> None:
     def busy() -> int:
-        found = subprocess.run(
-            ["pgrep", "-fc", "while :; do :; done"], capture_output=True, timeout=60 * PACE, check=False
-        )
-        return int(found.stdout)
+        return len(processes_naming("while :; do :; done"))
 
     before = busy()
     with load(2):
