@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from harness.checkout import INSTALLED
@@ -19,6 +20,12 @@ PROGRAM = "virtio-net-mq"
 def called(name: str) -> str:
     """A command as it is called here: `ci/gate` in a checkout, `virtio-net-mq gate` where a wheel is installed."""
     return f"{PROGRAM} {name}" if INSTALLED else f"ci/{name}"
+
+
+def at_dashes(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """A command line's own words, and those that follow `--`, which are the suite's."""
+    at = list(words).index("--") if "--" in words else len(words)
+    return list(words[:at]), list(words[at + 1 :])
 
 
 class Parser(argparse.ArgumentParser):

@@ -14,7 +14,7 @@ from harness.bench import Figures, growth, lab, linux, probe, snapshot, suite, v
 from harness.checkout import ROOT
 from harness.errors import HarnessError
 from harness.host import namespace
-from harness.program import Parser, called
+from harness.program import Parser, at_dashes, called
 from harness.scratch import Scratch
 from harness.vmm.base import Vmm
 from harness.vmm.find import find_vmms
@@ -84,9 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="DIR",
         help="with --suite: another checkout of this project, whose runs take turns with those of this one",
     )
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    at = words.index("--") if "--" in words else len(words)
-    options, given = parser.parse_args(words[:at]), words[at + 1 :]
+    ours, given = at_dashes(sys.argv[1:] if arguments is None else arguments)
+    options = parser.parse_args(ours)
     if (options.against or given) and not options.suite:
         parser.error("--against and -- are for --suite")
     try:

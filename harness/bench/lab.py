@@ -62,7 +62,7 @@ def run(vmm: Vmm, folder: Path) -> tuple[float, list[float]]:
     its setup and teardown included."""
     record = folder / "junit.xml"
     command = [sys.executable, "-m", "pytest", "-vv", "-p", "no:cacheprovider", TESTS, "-k", CHOSEN]
-    command += ["--lab", "always", "--vmm", f"{vmm.name}={vmm.place}", "--report", str(folder)]
+    command += ["--lab", "always", "--vmm", vmm.option, "--report", str(folder)]
     command.append(f"--junitxml={record}")
     begin = time.perf_counter()
     with subprocess.Popen(

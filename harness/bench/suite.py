@@ -59,7 +59,7 @@ def run(tree: Path, vmms: Sequence[Vmm], arguments: Sequence[str], folder: Path)
     shutil.copy(phases.__file__, folder / "mq_bench_phases.py")
     command = [str(tree / ".venv/bin/python"), "-m", "pytest", str(tree / "conformance")]
     command += ["-p", "mq_bench_phases", "-p", "no:cacheprovider", "-q", "--report", str(folder / "report")]
-    command += [word for vmm in vmms for word in ("--vmm", f"{vmm.name}={vmm.path}")]
+    command += [word for vmm in vmms for word in ("--vmm", vmm.option)]
     environment = {**os.environ, phases.FOLDER: str(told), "PYTHONPATH": str(folder)}
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     with (folder / "output.txt").open("wb") as output:

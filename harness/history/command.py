@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import re
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 
 from harness.bisect.builds import NotBuilt, Recipe
 from harness.bisect.shell import Git
@@ -19,7 +17,8 @@ from harness.gate.suite import run_suite
 from harness.history.bugs import Bug, chosen, load_bugs
 from harness.history.builds import Binary, from_folder, from_repository
 from harness.history.judge import AFTER, BEFORE, Measured, Outcome, measure
-from harness.program import Parser, called
+from harness.interrupts import as_interrupts
+from harness.program import Parser, at_dashes, called
 
 EPILOG = """\
 examples:
@@ -65,12 +64,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line asks for. Returns the exit status."""
-    words = list(arguments)
-    ours, suite = (
-        (words[: words.index("--")], words[words.index("--") + 1 :]) if "--" in words else (words, [])
-    )
+    ours, suite = at_dashes(arguments)
     options = _parser().parse_args(ours)
-    signal.signal(signal.SIGTERM, _interrupted)  # an exception: the worktree is removed on the way out
+    as_interrupts()  # the worktree is removed on the way out
     try:
         bugs = chosen(load_bugs(), options.only)
         with ExitStack() as undo:
@@ -83,10 +79,6 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{called('history')}: stopped; what was built is kept", file=sys.stderr)
         return 2
     return _conclude(measured)
-
-
-def _interrupted(number: int, _: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _binaries(options: argparse.Namespace, bugs: Sequence[Bug], undo: ExitStack) -> Binary:

@@ -19,7 +19,7 @@ from harness.interrupts import as_interrupts
 from harness.patch.progress import Progress
 from harness.patch.sides import Commits, Side, given
 from harness.patch.summary import Verdict, summary
-from harness.program import Parser, called
+from harness.program import Parser, at_dashes, called
 from harness.record.results import Run
 from harness.register.register import load_register
 from harness.report.history import load_history
@@ -120,16 +120,16 @@ def _check(parser: Parser, options: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Do what the command line asks for. Returns the exit status."""
-    mine = list(arguments).index("--") if "--" in arguments else len(arguments)
+    ours, suite = at_dashes(arguments)
     parser = _parser()
-    options = parser.parse_args(arguments[:mine])
+    options = parser.parse_args(ours)
     _check(parser, options)
     as_interrupts()  # what was begun is cleared away
     progress = Progress()
     progress.say(f"all of it goes to {options.report}")
     try:
         try:
-            verdict = _judge(options, arguments[mine + 1 :], progress)
+            verdict = _judge(options, suite, progress)
         except HarnessError as error:
             verdict = Verdict(2, why=str(error))
         progress.say(f"{WORDS[verdict.code]}{': ' if verdict.why else ''}{verdict.why}")

@@ -17,7 +17,7 @@ from harness.errors import BadInput, HarnessError
 from harness.expected.baseline import FOLDER, load_baselines
 from harness.expected.quarantine import FILE, load_quarantine
 from harness.interrupts import as_interrupts
-from harness.program import Parser, called
+from harness.program import Parser, at_dashes, called
 from harness.soak.flips import Flips
 from harness.soak.kill import Blow
 from harness.soak.kill_table import kill, kill_table
@@ -97,9 +97,8 @@ def _tell(line: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line asks for. Returns the exit status."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    at = words.index("--") if "--" in words else len(words)
-    options, suite = _parser().parse_args(words[:at]), words[at + 1 :]
+    ours, suite = at_dashes(sys.argv[1:] if arguments is None else arguments)
+    options = _parser().parse_args(ours)
     as_interrupts()
     signal.signal(
         signal.SIGINT, signal.default_int_handler
@@ -108,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _tell(f"seed: {seed}")
     try:
         vmms = find_vmms(options.vmm)
-        builds = [word for vmm in vmms for word in ("--vmm", f"{vmm.name}={vmm.path}")]
+        builds = [word for vmm in vmms for word in ("--vmm", vmm.option)]
         if options.kill is not None:
             return _kill(options, vmms, [*builds, *CHOSEN, "-n", "2", *suite], seed)
         return _soak(options, [*builds, *CHOSEN, *suite], seed)

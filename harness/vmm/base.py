@@ -64,6 +64,11 @@ class NicConfig:
     packed: bool = False
     """It offers packed virtqueues."""
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Those that the VMM is handed for it."""
+        return self.attachment.fds if isinstance(self.attachment, TapByFds) else ()
+
 
 @dataclass(frozen=True)
 class VmConfig:
@@ -82,6 +87,11 @@ class VmConfig:
     memory_room_mib: int = 0
     shared_memory: bool = True
     extra_args: tuple[str, ...] = ()
+
+    @property
+    def descriptors(self) -> list[int]:
+        """Those that the VMM is handed for its NICs."""
+        return [fd for nic in self.nics for fd in nic.descriptors]
 
 
 @dataclass(frozen=True)
@@ -330,6 +340,11 @@ class Vmm(ABC):
     def place(self) -> str:
         """How `--vmm` asks for it."""
         return f"{self.kind}:{self.path}" if self.named_by_kind else str(self.path)
+
+    @property
+    def option(self) -> str:
+        """How `--vmm` asks for it by its name."""
+        return f"{self.name}={self.place}"
 
     def lacks(self, ability: Ability) -> NoReturn:
         """Raise Lacks: the VMM does not have this ability, so that nothing can be said of how it uses it."""

@@ -66,10 +66,6 @@ def net_option(nic: NicConfig) -> str:
     return f"id={nic.id},mac={nic.mac},num_queues={2 * nic.pairs},queue_size={nic.queue_size},{place}{iommu}"
 
 
-def _descriptors(nics: Sequence[NicConfig]) -> list[int]:
-    return [fd for nic in nics if isinstance(nic.attachment, TapByFds) for fd in nic.attachment.fds]
-
-
 class CloudHypervisorVm(Vm):
     """A running cloud-hypervisor."""
 
@@ -408,7 +404,7 @@ class CloudHypervisor(Vmm):
         source = f"source_url=file://{snapshot}"
         handed = [nic for nic in config.nics if isinstance(nic.attachment, TapByFds)]
         if handed:
-            lists = ",".join(f"{nic.id}@[{','.join(map(str, _descriptors([nic])))}]" for nic in handed)
+            lists = ",".join(f"{nic.id}@[{','.join(map(str, nic.descriptors))}]" for nic in handed)
             source += f",net_fds=[{lists}]"
         words = [*files.arguments(), "--restore", source, *config.extra_args]
         vm = self._start(words, config, launch, files)
@@ -453,6 +449,6 @@ class CloudHypervisor(Vmm):
             [os.fspath(self.path), *arguments],
             files.log,
             folder=files.folder,
-            pass_fds=_descriptors(config.nics),
+            pass_fds=config.descriptors,
             spawn=launch.spawn,
         )

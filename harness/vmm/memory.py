@@ -179,7 +179,7 @@ def _find(pid: int, size: int) -> GuestMemory | None:
 
 
 def _whole(shared: Iterable[_Mapping]) -> list[_Mapping]:
-    """The same, parts that follow on each other in one file put together: crosvm maps its first MiB apart."""
+    """Mappings, where parts that follow on each other in one file are put together: crosvm maps its first MiB apart."""
     found: list[_Mapping] = []
     for part in sorted(shared, key=lambda each: (each.device, each.inode, each.offset)):
         last = found[-1] if found else None
@@ -192,7 +192,7 @@ def _whole(shared: Iterable[_Mapping]) -> list[_Mapping]:
 
 
 def _mapped(pid: int, mapping: _Mapping, size: int) -> GuestMemory | None:
-    """The same part of the same file, by one of the process's descriptors of it."""
+    """What the process has mapped, mapped here too, by one of its descriptors of that file; None if it has none."""
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         try:
             state = entry.stat()

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from harness.process.child import VmmProcess
-from harness.vmm.base import Launch, TapByFds, Vm, VmConfig, Vmm
+from harness.vmm.base import Launch, Vm, VmConfig, Vmm
 from harness.vmm.pty_line import PtyLine
 from harness.vmm.serial import SerialPort
 
@@ -29,14 +29,13 @@ def execute(
 ) -> tuple[VmmProcess, PtyLine]:
     """Run a VMM on a terminal: its process, and our end of the guest's line."""
     line, terminal = PtyLine.pair()
-    handed = [fd for nic in config.nics if isinstance(nic.attachment, TapByFds) for fd in nic.attachment.fds]
     try:
         process = VmmProcess(
             [*words, *config.extra_args],
             launch.workdir / "vmm.log",
             terminal=terminal,
             environment=environment,
-            pass_fds=handed,
+            pass_fds=config.descriptors,
             spawn=launch.spawn,
         )
     except BaseException:

@@ -379,9 +379,6 @@ class Qemu(Vmm):
     def _start(self, arguments: Sequence[str], config: VmConfig, launch: Launch) -> QemuVm:
         serial, their_serial = socket.socketpair()
         qmp, their_qmp = socket.socketpair()
-        handed = [
-            fd for nic in config.nics if isinstance(nic.attachment, TapByFds) for fd in nic.attachment.fds
-        ]
         try:
             process = VmmProcess(
                 [
@@ -401,7 +398,7 @@ class Qemu(Vmm):
                     ),
                 ],
                 launch.workdir / "vmm.log",
-                pass_fds=[their_serial.fileno(), their_qmp.fileno(), *handed],
+                pass_fds=[their_serial.fileno(), their_qmp.fileno(), *config.descriptors],
                 spawn=launch.spawn,
             )
         finally:
