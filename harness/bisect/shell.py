@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harness.deadline import PACE
 from harness.errors import BadInput, DeadlineExceeded, Owner, Unavailable
-from harness.process.tether import TETHER, end_group
+from harness.process.tether import end_group, tethered
 
 GIT_SECONDS = 600.0
 """A checkout of a large repository takes a while."""
@@ -39,7 +39,7 @@ def run_command(
     """
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [*TETHER, *command],
+            tethered(command),
             cwd=cwd,
             env=environment,
             stdin=subprocess.DEVNULL,

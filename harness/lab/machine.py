@@ -18,6 +18,7 @@ from harness.lab.agent import PORT
 from harness.lab.image import LabImage
 from harness.lab.state import State
 from harness.lab.visible import hidden
+from harness.process.tether import tied
 from harness.vmm.find import QEMU_PROGRAM
 
 MEMORY_MIB = 3072
@@ -40,10 +41,9 @@ def command_line(image: LabImage, state: State, port: int) -> list[str]:
 
     Writes this start's part of the initramfs. Raises Unavailable without QEMU.
     """
-    programs = [shutil.which(name) for name in (QEMU_PROGRAM, "setpriv")]
-    if None in programs:
+    qemu = shutil.which(QEMU_PROGRAM)
+    if qemu is None:
         raise Unavailable(f"the lab needs {QEMU_PROGRAM}: apt-get install qemu-system-x86")
-    qemu, setpriv = map(str, programs)
     _write_archive(image, state)
     exports = (("host", "/", "on"), ("cached", "/", "on"), ("share", str(state.share), "off"))
     files = [
@@ -56,8 +56,8 @@ def command_line(image: LabImage, state: State, port: int) -> list[str]:
             f"virtio-9p-pci,fsdev={tag},mount_tag={tag}",
         )
     ]
-    return [
-        *(setpriv, "--pdeathsig", "KILL", "--", qemu),
+    words = [
+        qemu,
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
         *("-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", PROCESSOR),
         *("-smp", str(cpus()), "-m", str(MEMORY_MIB)),
@@ -69,6 +69,7 @@ def command_line(image: LabImage, state: State, port: int) -> list[str]:
         *("-device", "virtio-rng-pci"),
         *files,
     ]
+    return tied(words)
 
 
 def monitor(address: Path) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import time
@@ -22,6 +21,7 @@ from harness.process.exit_status import FROM_OUTSIDE, ExitStatus
 from harness.process.last_words import own_words
 from harness.process.log_clock import LogClock
 from harness.process.oom import oom_kills
+from harness.process.tether import tied
 
 COMMAND = "command.txt"
 """The file beside a log that holds the command line."""
@@ -80,7 +80,7 @@ class VmmProcess:
     `folder` is the working folder (None: that of the test process). `terminal`: a descriptor that is its standard input
     and output, where a VMM has a guest's serial port there; what it says then on standard error goes to `log`.
 
-    The kernel kills it when the thread that started it ends (PR_SET_PDEATHSIG), however that comes about.
+    The kernel kills it when the thread that started it ends, however that comes about: see `tied`.
     Raises Unavailable without setpriv, or if `log` cannot be written. A program that cannot be executed ends at
     once, with the reason in `log`.
     """
@@ -98,9 +98,6 @@ class VmmProcess:
     ) -> None:
         self.clock = LogClock(log, time.monotonic())
         """Notes the log's length at times that matter, so that its lines can be placed on the host's clock."""
-        setpriv = shutil.which("setpriv")
-        if setpriv is None:
-            raise Unavailable("the program setpriv is missing: apt-get install util-linux")
         self.argv = list(argv)
         self._log = log
         self.watcher: Watcher | None = None
@@ -109,7 +106,7 @@ class VmmProcess:
         self.end_is_known = False
         """Whether somebody was told of its end: see `died`."""
         self._oom_kills = oom_kills()
-        tied = [setpriv, "--pdeathsig", "KILL", "--", *argv]
+        command = tied(argv)
         with _new_log(log) as output:
             log.with_name(COMMAND).write_text(
                 shlex.join(argv) + "\n"
@@ -123,9 +120,9 @@ class VmmProcess:
                 "env": _environment() | dict(environment or {}),
             }
             if spawn is None:
-                self._popen = subprocess.Popen(tied, **options)
+                self._popen = subprocess.Popen(command, **options)
             else:
-                self.watcher = spawn(tied, **options)
+                self.watcher = spawn(command, **options)
                 self._popen = self.watcher.popen
         log_cap.watch(log)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Sequence
@@ -11,13 +12,30 @@ from contextlib import suppress
 from typing import Any
 
 from harness.deadline import wait_until
-from harness.errors import DeadlineExceeded, Owner
+from harness.errors import DeadlineExceeded, Owner, Unavailable
 
-_TETHER = """trap 'trap - TERM; kill -TERM 0' TERM; "$@" & wait $!"""
-TETHER = ("setpriv", "--pdeathsig", "TERM", "--", "sh", "-c", _TETHER, "tether")
-"""Before a command: ends its whole group when the process that started it ends, even by SIGKILL."""
+_END_GROUP = """trap 'trap - TERM; kill -TERM 0' TERM; "$@" & wait $!"""
 GRACE = 20.0
 """Seconds that a command has to clean up after itself before it is killed."""
+
+
+def tied(command: Sequence[str], number: str = "KILL") -> list[str]:
+    """`command` as this process is to start it: the signal `number` ends it when the thread that started it ends.
+
+    That is PR_SET_PDEATHSIG (prctl(2)), of which the kernel knows nothing before the child has asked for it. A parent
+    that has ended by then is found out by its process id, and `command` does not begin.
+    A program that cannot be executed ends at once, with a line that says why. Raises Unavailable without setpriv.
+    """
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise Unavailable("the program setpriv is missing: apt-get install util-linux")
+    begin = f'[ "$PPID" = {os.getpid()} ] && exec "$@"'
+    return [setpriv, "--pdeathsig", number, "--", "sh", "-c", begin, "cannot start", *command]
+
+
+def tethered(command: Sequence[str]) -> list[str]:
+    """`command` as this process is to start it, in a group of its own: the group ends with this process."""
+    return tied(["sh", "-c", _END_GROUP, "tether", *command], "TERM")
 
 
 _PR_SET_PDEATHSIG = 1
@@ -36,7 +54,7 @@ def run_tethered(
 
     Raises subprocess.TimeoutExpired after `within` seconds.
     """
-    with subprocess.Popen([*TETHER, *command], start_new_session=True, text=True, **options) as process:
+    with subprocess.Popen(tethered(command), start_new_session=True, text=True, **options) as process:
         try:
             out, errors = process.communicate(timeout=within)
         finally:

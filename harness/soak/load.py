@@ -6,13 +6,15 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_BUSY = ["setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", "while :; do :; done"]
+from harness.process.tether import tied
+
+_BUSY = ["sh", "-c", "while :; do :; done"]
 
 
 @contextmanager
 def load(processes: int) -> Iterator[None]:
     """So many busy processes. They end with this one, however it ends."""
-    busy = [subprocess.Popen(_BUSY, stdin=subprocess.DEVNULL) for _ in range(processes)]
+    busy = [subprocess.Popen(tied(_BUSY), stdin=subprocess.DEVNULL) for _ in range(processes)]
     try:
         yield
     finally:

@@ -14,6 +14,7 @@ from typing import Self
 from harness.deadline import PACE, wait_until
 from harness.errors import DeadlineExceeded, Owner
 from harness.invocation import words
+from harness.process.tether import tied
 from harness.record.results import Run
 from harness.record.runs import folders, run_of
 from harness.soak import leftovers, processes
@@ -49,7 +50,7 @@ class ObservedRun:
         command = words(["-v", "--color=no", "-p", "no:cacheprovider", "--report", str(report), *arguments])
         with self.output.open("wb") as output:
             self._popen = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "--", *command],
+                tied(command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

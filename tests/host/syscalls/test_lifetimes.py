@@ -28,6 +28,7 @@ from harness.host.syscalls import (
     delay,
     postpone,
 )
+from harness.process.tether import tied
 
 if TYPE_CHECKING:
     from tests.host.syscalls.conftest import MakeStandIn
@@ -163,8 +164,7 @@ def test_a_finished_process_keeps_its_exit_status() -> None:
 
 
 def test_a_process_tied_to_its_parent_lives_until_the_supervisor_closes() -> None:
-    tied = ["setpriv", "--pdeathsig", "KILL", "--", "sleep", "60"]
-    with Supervisor(tied) as supervisor:
+    with Supervisor(tied(["sleep", "60"])) as supervisor:
         with pytest.raises(subprocess.TimeoutExpired):
             supervisor.popen.wait(0.2)
         supervisor.close()
