@@ -10,9 +10,10 @@ import os
 import stat
 import subprocess
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 import msgspec
@@ -104,15 +105,34 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise Unreadable(f"is not TOML ({error})") from None
 
 
-def run(argv: Sequence[str], limit: int, deadline: Deadline) -> tuple[int, str, str]:
-    """Run a program: its exit status, and the first `limit` bytes each of what it printed and of its errors.
+def run(
+    argv: Sequence[str],
+    limit: int,
+    deadline: Deadline,
+    *,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    given: str = "",
+) -> tuple[int, str, str]:
+    """Run a program: its exit status, what it printed, and its errors, each of `limit` bytes at most.
 
-    Whatever it started is ended with it. Raises TooSlow if it does not end, Unreadable if it does not stop talking,
-    OSError if it cannot be executed.
+    `folder` is its working folder (None: ours), `environment` all of its variables (None: ours), and `given` its
+    standard input. Whatever it started is ended with it.
+
+    Raises TooSlow if it does not end, Unreadable if it does not stop talking, OSError if it cannot be executed.
     """
-    process = subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-    )
+    with TemporaryFile() as words:
+        words.write(given.encode())
+        words.seek(0)
+        process = subprocess.Popen(
+            argv,
+            stdin=words,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
+        )
     try:
         said = {0: bytearray(), 1: bytearray()}
         for number, piece in _pieces(process, deadline):

@@ -8,11 +8,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from harness.deadline import PACE
+from harness.bounded import MIB, PIECE, TooSlow, Unreadable, read_tail, run
+from harness.deadline import PACE, Deadline
 from harness.errors import BadInput, DeadlineExceeded, Owner, Unavailable
 from harness.process.tether import end_group, tethered
 
 GIT_SECONDS = 600.0
+_GIT_WORDS = 64 * MIB
+"""Bytes that git may say: a list of 100,000 commits has 4 MB."""
 """A checkout of a large repository takes a while."""
 Tell = Callable[[float, str], None]
 """Hears how long a command has been running, in seconds, and what it said last."""
@@ -73,7 +76,8 @@ def _await(process: subprocess.Popen[bytes], within: float, log: Path, tell: Tel
 
 def last_line(log: Path) -> str:
     """The last line of a log that says anything, 200 characters at most."""
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    end = read_tail(log, PIECE)[1].decode(errors="replace")
+    lines = [line for line in end.splitlines() if line.strip()]
     return lines[-1].strip()[:200] if lines else ""
 
 
@@ -85,15 +89,15 @@ class Git:
 
     def __call__(self, *words: str) -> str:
         """What git prints, without the newline at the end. Raises BadInput with what it complains of."""
-        done = self._run(words)
-        if done.returncode:
-            said = " ".join(done.stderr.split()) or f"exit status {done.returncode}"
+        status, printed, errors = self._run(words)
+        if status:
+            said = " ".join(errors.split()) or f"exit status {status}"
             raise BadInput(f"git {words[0]} in {self.folder} failed: {said[:300]}")
-        return done.stdout.rstrip("\n")
+        return printed.rstrip("\n")
 
     def says(self, *words: str) -> bool:
         """Whether git ends with 0: for questions."""
-        return self._run(words).returncode == 0
+        return self._run(words)[0] == 0
 
     def commit(self, option: str, revision: str) -> str:
         """The full hash of what --`option` names. Raises BadInput."""
@@ -106,21 +110,16 @@ class Git:
         """The whole command line."""
         return ["git", "-C", str(self.folder), "-c", "core.hooksPath=/dev/null", *words]
 
-    def _run(self, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    def _run(self, words: Sequence[str]) -> tuple[int, str, str]:
+        """Exit status, output, errors."""
         try:
-            return subprocess.run(
-                self.command(*words),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=GIT_SECONDS * PACE,
-                check=False,
-                env=environment_for_git(),
-            )
+            environment = environment_for_git()
+            return run(self.command(*words), _GIT_WORDS, Deadline(GIT_SECONDS), environment=environment)
         except FileNotFoundError:
             raise Unavailable("git is missing: apt-get install git") from None
-        except subprocess.TimeoutExpired:
+        except Unreadable as error:
+            raise BadInput(f"git {words[0]} in {self.folder} {error}") from None
+        except TooSlow:
             raise DeadlineExceeded(
                 f"waited {GIT_SECONDS * PACE:.0f} s for git {words[0]}", Owner.HOST
             ) from None

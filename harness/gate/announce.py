@@ -9,14 +9,14 @@ import argparse
 import hashlib
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
-from harness.deadline import PACE
+from harness.bounded import MIB, TooSlow, Unreadable, run
+from harness.deadline import PACE, Deadline
 from harness.errors import BadInput, HarnessError, Unavailable
 from harness.expected.baseline import masked
 from harness.expected.compare import Kind
@@ -24,6 +24,7 @@ from harness.expected.compare import Kind
 TITLE = "virtio-net multiqueue: the nightly verdict"
 LABEL = "virtio-net-multiqueue"
 GH_SECONDS = 60.0
+GH_WORDS = 16 * MIB
 BODY_LIMIT = 60_000
 """Characters; GitHub takes 65,536."""
 
@@ -114,23 +115,18 @@ class GitHub:
 
     def _gh(self, *words: str, given: str = "") -> str:
         try:
-            done = subprocess.run(
-                ["gh", *words],
-                input=given,
-                capture_output=True,
-                text=True,
-                timeout=GH_SECONDS * PACE,
-                check=False,
-            )
+            status, said, errors = run(["gh", *words], GH_WORDS, Deadline(GH_SECONDS), given=given)
         except FileNotFoundError:
             raise Unavailable("the program gh is missing: https://cli.github.com") from None
-        except subprocess.TimeoutExpired:
+        except Unreadable as error:
+            raise Unavailable(f"gh {' '.join(words[:2])} {error}") from None
+        except TooSlow:
             raise Unavailable(
                 f"gh {' '.join(words[:2])} did not end within {GH_SECONDS * PACE:.0f} s"
             ) from None
-        if done.returncode:
-            raise Unavailable(f"gh {' '.join(words[:2])} failed: {' '.join(done.stderr.split())[:300]}")
-        return done.stdout
+        if status:
+            raise Unavailable(f"gh {' '.join(words[:2])} failed: {' '.join(errors.split())[:300]}")
+        return said
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Sequence
 
-from harness.deadline import PACE
+from harness.bounded import MIB, TooSlow, Unreadable, run
+from harness.deadline import PACE, Deadline
 from harness.errors import Unavailable
 
 PATIENCE = 60.0
@@ -21,10 +21,10 @@ def compile_c(what: str, words: Sequence[str]) -> None:
     if compiler is None:
         raise Unavailable(f"{what} needs a C compiler: apt-get install gcc libc6-dev")
     try:
-        done = subprocess.run(
-            [compiler, *words], capture_output=True, text=True, timeout=PATIENCE * PACE, check=False
-        )
-    except subprocess.TimeoutExpired:
+        status, _, errors = run([compiler, *words], MIB, Deadline(PATIENCE))
+    except Unreadable as error:
+        raise Unavailable(f"{compiler}, which is to build {what}, {error}") from None
+    except TooSlow:
         raise Unavailable(f"{compiler} did not build {what} within {PATIENCE * PACE:.0f} s") from None
-    if done.returncode:
-        raise Unavailable(f"{compiler} could not build {what}: {done.stderr.strip()[-400:]}")
+    if status:
+        raise Unavailable(f"{compiler} could not build {what}: {errors.strip()[-400:]}")

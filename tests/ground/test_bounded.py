@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.bounded import TooSlow, Unreadable, collect, parse_json, read_file, read_tail, run
+from harness.checkout import ROOT
 from harness.deadline import PACE, Deadline, wait_until
 from harness.errors import Owner
 from tests.vmm.fakes import processes_naming
@@ -88,3 +89,21 @@ def test_program_that_floods_or_hangs_is_ended_with_its_children() -> None:
         run(["/bin/sh", "-c", "sleep 77.7; true"], 100, Deadline(0.2))
     assert time.monotonic() - began < 10 * PACE
     wait_until("the child's end", lambda: not processes_naming("sleep 77.7"), owed_by=Owner.HOST, within=5)
+
+
+def test_program_is_given_its_folder_its_environment_and_its_input(tmp_path: Path) -> None:
+    words = ["/bin/sh", "-c", "pwd; echo $MARK; cat"]
+    told = run(words, 1000, Deadline(10), folder=tmp_path, environment={"MARK": "set"}, given="words\n")
+    assert told == (0, f"{tmp_path}\nset\nwords\n", "")
+
+
+UNBOUNDED = ("capture_output", "check_output", "communicate(", "getoutput")
+OWN = {ROOT / "harness/process/tether.py", ROOT / "harness/scratch.py"}
+"""They hear commands of this project alone."""
+
+
+def test_no_other_way_to_hear_a_program_is_taken() -> None:
+    files = set((ROOT / "harness").rglob("*.py"))
+    assert files > OWN
+    heard = [path for path in files - OWN for word in UNBOUNDED if word in path.read_text()]
+    assert heard == []

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+from harness.bounded import MIB, TooSlow, Unreadable, run
 from harness.cache import cached
-from harness.deadline import PACE
+from harness.deadline import PACE, Deadline
 from harness.errors import DeadlineExceeded, Owner, Unavailable
 
 _APT_LISTS = Path("/var/lib/apt/lists")
 OWN_IMAGE = "or give a kernel and an image of your own (--guest-kernel, --guest-image)"
+_WORDS = 16 * MIB
+"""Bytes that apt may say: what it knows of a package has kilobytes."""
 _QUERY_SECONDS = 30.0
 _DOWNLOAD_SECONDS = 120.0
 _UNPACK_SECONDS = 60.0
@@ -120,26 +122,21 @@ def _run(command: list[str], seconds: float, about: str, cwd: Path | None = None
             f"use Debian or Ubuntu, {OWN_IMAGE}"
         )
     try:
-        done = subprocess.run(
-            command,
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=seconds * PACE,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-    except subprocess.TimeoutExpired:
+        environment = {**os.environ, "LC_ALL": "C"}
+        status, said, errors = run(command, _WORDS, Deadline(seconds), folder=cwd, environment=environment)
+    except Unreadable as error:
+        raise Unknown(f"{command[0]} {error}: run apt-get update, {OWN_IMAGE}") from None
+    except TooSlow:
         raise DeadlineExceeded(
             f"waited {seconds * PACE:.0f} s for {command[0]} to fetch {about}: check the mirror, {OWN_IMAGE}",
             Owner.HOST,
         ) from None
-    if done.returncode:
+    if status:
         raise Unknown(
-            f"{command[0]} cannot give {about} ({_first_error(done.stderr)}): "
+            f"{command[0]} cannot give {about} ({_first_error(errors)}): "
             f"run apt-get update, check the mirror, {OWN_IMAGE}"
         )
-    return done.stdout
+    return said
 
 
 def _first_error(words: str) -> str:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from harness.deadline import PACE, wait_until
+from harness.bounded import MIB, TooSlow, Unreadable, run
+from harness.deadline import PACE, Deadline, wait_until
 from harness.errors import DeadlineExceeded, HarnessError, Owner, Unavailable
 from harness.host.backend import Place
 from harness.host.real_backends.base import READY_WITHIN
@@ -96,19 +96,15 @@ class OpenVSwitch(DpdkBackend):
 
     def _call(self, *words: str) -> None:
         try:
-            done = subprocess.run(
-                self._with_places(*words),
-                capture_output=True,
-                text=True,
-                timeout=CALL_PATIENCE * PACE,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
+            status, _, errors = run(self._with_places(*words), MIB, Deadline(CALL_PATIENCE))
+        except Unreadable as error:
+            raise HarnessError(f"{words[0]} {error}") from None
+        except TooSlow:
             raise DeadlineExceeded(
                 f"waited {CALL_PATIENCE * PACE:.0f} s for {words[0]} to end", Owner.HOST
             ) from None
-        if done.returncode:
-            raise HarnessError(f"{words[0]} failed: {done.stderr.strip() or 'it said nothing'}")
+        if status:
+            raise HarnessError(f"{words[0]} failed: {errors.strip() or 'it said nothing'}")
 
     def _endpoints(self) -> tuple[Endpoint, Endpoint]:
         return Connect(self.attachment.path), Listen(self.socket)
