@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from harness.bounded import MIB, run
+from harness.checkout import ROOT
+from harness.deadline import Deadline
 from harness.errors import BadInput
 from harness.record.results import load
 from harness.soak import kill, leftovers, processes
 from harness.soak import run as run_module
+from harness.soak.__main__ import CHOSEN, SMALL
 from harness.soak.kill import MAIN, TARGETS, Unharmed, plan, strike, unharmed
 from harness.soak.kill_table import kill_table
 from harness.soak.leftovers import Before
@@ -194,3 +198,11 @@ def test_node_ids_are_those_of_the_results(suite: Suite, qemu: Vmm) -> None:
     ran = suite.run("-v", builds=[f"q={qemu.path}"])
     results = load(suite.folder / "report").results
     assert [node_id(result) for result in results] == list(EXPECTED) == list(told(ran.out))
+
+
+def test_small_run_has_a_test_of_each_real_back_end_that_it_can_strike(qemu: Vmm) -> None:
+    words = [*SMALL, *CHOSEN, "--collect-only", "-q", "--vmm", f"q={qemu.path}"]
+    status, said, errors = run([sys.executable, "-m", "pytest", *words], MIB, Deadline(60), folder=ROOT)
+    assert status == 0, said + errors
+    assert "-probe-testpmd]" in said
+    assert "-probe-vhost_user_net]" in said

@@ -167,7 +167,7 @@ def test_what_was_found_until_a_stop_is_shown(
 
     monkeypatch.setattr(command, "_tell", tell)
     monkeypatch.setattr(command, "as_interrupts", lambda: None)
-    monkeypatch.setattr(command, "CHOSEN", ())
+    monkeypatch.setattr(command, "UNDISTURBED", ())
     status = command.main(["--runs", "9", "--workers", "0", "--vmm", f"q={qemu.path}", "--report", "soak"])
     said = capsys.readouterr()
     assert status == 1, said
