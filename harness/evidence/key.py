@@ -25,6 +25,7 @@ def key_of(error: BaseException | None, reason: str) -> str:
         return f"died: {died['how']}{words}"
     for words, key in (
         ("had no answer within", "silence"),
+        ("had no answer: the device asks for a reset", "needs reset"),
         ("came back without an ack", "no ack"),
         ("was acknowledged, and should", "acknowledged"),
         ("was refused", "refused"),

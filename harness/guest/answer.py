@@ -53,11 +53,15 @@ class Answer:
     """Seconds for which an answer was awaited that did not come."""
 
     def __bool__(self) -> bool:
-        if self.ack is Ack.SILENCE:
+        if self.ack is Ack.SILENCE and not self._asks_for_reset:
             raise DeadlineExceeded(str(self), Owner.VMM)
         if self.ack not in (Ack.OK, Ack.ERR):
             raise VmmError(str(self))
         return self.ack is Ack.OK
+
+    @property
+    def _asks_for_reset(self) -> bool:
+        return Status.NEEDS_RESET in self.status
 
     def __str__(self) -> str:
         match self.ack:
@@ -67,6 +71,8 @@ class Answer:
                 return f"{self.command} was refused"
             case Ack.NONE:
                 return f"{self.command} came back without an ack: its byte is untouched"
+            case Ack.SILENCE if self._asks_for_reset:
+                return f"{self.command} had no answer: the device asks for a reset"
             case Ack.SILENCE:
                 return f"{self.command} had no answer within {self.waited:.1f} s"
         return f"{self.command} was answered {self.ack:#x}, which is neither OK nor ERR"
@@ -79,6 +85,8 @@ class Answer:
         match self.ack:
             case Ack.NONE:
                 return "nothing: the command came back without an ack"
+            case Ack.SILENCE if self._asks_for_reset:
+                return "nothing: the device asks for a reset"
             case Ack.SILENCE:
                 return f"nothing within {self.waited:.1f} s"
         return self.ack.name if isinstance(self.ack, Ack) else f"{self.ack:#x}"

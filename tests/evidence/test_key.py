@@ -34,6 +34,7 @@ SHOULD = "pairs 0-1 should be active: the guest was told pairs 0-1, "
         ),
         (LATE, str(LATE), "late: # pairs to be set up"),
         (DeadlineExceeded("x", Owner.VMM), "VQ_PAIRS_SET 2 had no answer within 5.0 s", "silence"),
+        (VmmError("x"), "VQ_PAIRS_SET 2 had no answer: the device asks for a reset", "needs reset"),
         (VmmError("x"), "base refused vm.pause (HTTP 500): no", "refused"),
         (VmmError("x"), "VQ_PAIRS_SET 2 came back without an ack: its byte is untouched", "no ack"),
         (GuestError("x"), "the probe guest faulted in a batch", "guest"),

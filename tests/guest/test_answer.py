@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.errors import DeadlineExceeded, Owner, VmmError
 from harness.guest.answer import Ack, Answer, explained, plain
+from harness.guest.status import Status
 from harness.record.pairs import ARRIVED
 
 ANSWERS = [
@@ -29,6 +32,14 @@ def answered(ack: Ack | int) -> Answer:
 def test_answer_shows_itself(ack: Ack | int, words: str, told: str) -> None:
     assert str(answered(ack)) == repr(answered(ack)) == words
     assert answered(ack).told == told
+
+
+def test_silence_of_a_device_that_asks_for_a_reset_is_told_as_that() -> None:
+    answer = replace(answered(Ack.SILENCE), status=Status.NEEDS_RESET)
+    assert str(answer) == "VQ_PAIRS_SET 2 had no answer: the device asks for a reset"
+    assert answer.told == "nothing: the device asks for a reset"
+    with pytest.raises(VmmError, match="asks for a reset"):
+        bool(answer)
 
 
 def test_answer_is_true_or_false() -> None:

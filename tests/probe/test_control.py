@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from harness.deadline import PACE
@@ -80,6 +82,15 @@ def test_silence_is_an_answer(started: VirtioNet, device: SimulatedNet) -> None:
     started.post_control(pairs_set(2))
     (answer,) = started.kick_control(within=AT_ONCE)
     assert answer == Answer("VQ_PAIRS_SET 2", Ack.SILENCE, status=device.status, waited=AT_ONCE * PACE)
+
+
+def test_device_that_asks_for_a_reset_is_not_awaited(started: VirtioNet, device: SimulatedNet) -> None:
+    begun = time.monotonic()
+    device.wrong.breaks_on_control = True
+    started.post_control(pairs_set(2))
+    (answer,) = started.kick_control(within=60)
+    assert str(answer) == "VQ_PAIRS_SET 2 had no answer: the device asks for a reset"
+    assert time.monotonic() - begun < 60 * PACE
 
 
 def test_part_of_the_answers_leaves_silence_for_the_rest(started: VirtioNet) -> None:

@@ -7,6 +7,7 @@ receive ring are put back.
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Callable, Collection, ItemsView, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -37,6 +38,8 @@ _LOOK_AGAIN = 0.000_05
 """Seconds between two looks for buffers that the device still holds."""
 CONTROL_PATIENCE = 5.0
 """Seconds: an answer takes microseconds, and a thread of a VMM on a busy host its turn."""
+ASKS_EVERY = 0.1
+"""Seconds between two looks at the status of a device that owes an answer."""
 
 
 NAMED = 8
@@ -371,7 +374,8 @@ class VirtioNet:
     def kick_control(self, count: int = 1, *, within: float = CONTROL_PATIENCE) -> list[Answer]:
         """Publish what was posted, ring once, and await `count` answers, in the device's order.
 
-        A device that falls silent or asks for a reset gives fewer; each missing one is an Answer of SILENCE.
+        A device that falls silent gives fewer, and one that asks for a reset (virtio 1.2, 2.1) is no longer awaited.
+        Each missing one is an Answer of SILENCE.
         """
         self.ring_control()
         return self.await_control(count, within=within)
@@ -391,6 +395,7 @@ class VirtioNet:
         """Await `count` answers to what was published, as `kick_control` does."""
         queue = self.queues[self.control_index]
         answers: list[Answer] = []
+        asked = time.monotonic()
 
         def arrived() -> bool:
             for used in queue.reap():
@@ -408,8 +413,17 @@ class VirtioNet:
                 self.narrate(f"control queue: {answers[-1]}", asked if ack is Ack.OK else None)
             return len(answers) >= count
 
+        def over() -> bool:
+            """Whether all came, or the device asks for a reset, and still none came by then."""
+            nonlocal asked
+            given_up = False
+            if time.monotonic() > asked + ASKS_EVERY:
+                given_up = Status.NEEDS_RESET in self.device.status
+                asked = time.monotonic()
+            return arrived() or given_up
+
         with suppress(DeadlineExceeded):  # silence is an answer to be judged, and is one below
-            wait_until("the control queue's answers", arrived, owed_by=Owner.VMM, within=within, every=0)
+            wait_until("the control queue's answers", over, owed_by=Owner.VMM, within=within, every=0)
         status, waited = self.device.status, within * PACE
         silent = [*self._under_way.values(), *["a command"] * count][: count - len(answers)]
         for words in silent:
