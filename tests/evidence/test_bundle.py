@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import shutil
 import tarfile
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,16 +19,19 @@ TEST = "conformance/mq/test_x.py::test_pairs[probe-vhost-user-pairs3]"
 CASE = not_run(TEST, "alpha")
 
 
-def test_a_folder_and_one_archive_with_the_same_files(tmp_path: Path) -> None:
+def test_a_folder_and_one_archive_with_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")  # it is made where it stays: a rename is at once
     source = tmp_path / "vmm.log"
     source.write_text("line\n")
     files: dict[str, Content] = {
-        "logs/vmm.log": source,
+        "vm0/logs/vmm.log": source,
         "seed.txt": "7\n",
         "frames.pcap": b"\xd4\xc3\xb2\xa1",
     }
-    folder = write_bundle(tmp_path / "failures", CASE, files)
-    assert (folder / "logs" / "vmm.log").read_text() == "line\n"
+    folder = write_bundle(tmp_path / "run" / "failures", CASE, files)
+    assert (folder / "vm0" / "logs" / "vmm.log").read_text() == "line\n"
     assert (folder / "frames.pcap").read_bytes() == b"\xd4\xc3\xb2\xa1"
     with tarfile.open(folder.with_name(folder.name + ".tar.gz")) as archive:
         names = {member.name for member in archive if member.isfile()}
@@ -35,9 +41,20 @@ def test_a_folder_and_one_archive_with_the_same_files(tmp_path: Path) -> None:
 
 def test_what_is_gone_is_named(tmp_path: Path) -> None:
     folder = write_bundle(tmp_path, CASE, {"vmm.log": tmp_path / "never"})
-    manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["test"] == TEST
-    assert manifest["files"]["vmm.log"].startswith("missing")
+    assert manifest_of(folder) == {
+        "test": TEST,
+        "vmm": "alpha",
+        "files": {"vmm.log": "missing: it was not there any more"},
+    }
+
+
+def manifest_of(folder: Path) -> Any:
+    return json.loads((folder / "manifest.json").read_text())
+
+
+def test_text_that_is_no_unicode_costs_nothing_but_its_signs(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path, CASE, {"vmm.log": "half a sign: \udce2"})
+    assert (folder / "vmm.log").read_bytes() == b"half a sign: ?"
 
 
 @pytest.mark.parametrize("as_path", [False, True])
@@ -51,9 +68,15 @@ def test_large_files_are_cut_where_it_hurts_least(tmp_path: Path, as_path: bool)
     assert (len(log), len(capture)) == (LIMIT, LIMIT)
     assert log.endswith(b"END")
     assert capture.startswith(b"BEGIN")
-    assert f"last {LIMIT} of {len(data)}" in (folder / "manifest.json").read_text()
+    assert manifest_of(folder)["files"] == {
+        "vmm.log": f"last {LIMIT} of {len(data)} bytes",
+        "frames.pcap": f"first {LIMIT} of {len(data)} bytes",
+    }
     full = write_bundle(tmp_path / "b", CASE, {"vmm.log": content}, full=True)
     assert (full / "vmm.log").read_bytes() == data
+    source.write_bytes(data[:LIMIT])
+    content = source if as_path else data[:LIMIT]
+    assert manifest_of(write_bundle(tmp_path / "b", CASE, {"x": content}))["files"] == {"x": f"{LIMIT} bytes"}
 
 
 def test_a_second_failure_of_a_test_replaces_the_first(tmp_path: Path) -> None:
@@ -70,7 +93,9 @@ def test_names_are_readable_fit_and_distinct() -> None:
     }
     assert len(names) == 6
     assert all(len(name) <= 100 and name.isascii() and "/" not in name for name in names)
-    assert bundle_name(CASE).startswith("alpha-test-pairs-probe-vhost-user-pairs3-")
+    assert max(map(len, names)) == 89
+    assert re.fullmatch("alpha-test-pairs-probe-vhost-user-pairs3-[0-9a-f]{8}", bundle_name(CASE))
+    assert re.fullmatch("XEN-test-a-[0-9a-f]{8}", bundle_name(not_run("t.py::test_a", "[XEN]")))
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../up", "a/../../up", ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,8 +12,11 @@ import pytest
 
 from harness.evidence import timeline
 from harness.host.syscalls import Supervisor
+from harness.host.vhost_user.log import Entry
+from harness.host.vhost_user.messages import Kind
 from harness.process.log_clock import LogClock, Stamped
 from harness.record.journal import Journal
+from harness.record.results import Event
 from harness.vmm.cloud_hypervisor_files import timed_lines
 
 
@@ -61,19 +65,57 @@ def test_what_a_vm_did_before_the_test_took_it_over_is_left_out() -> None:
 def test_long_timelines_keep_their_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeline, "MOST", 20)
     journal = Journal()
-    for number in range(100):
+    for number in range(20):
         journal.add("guest", str(number))
-    texts = [event.text for event in timeline.merged(journal, [], [])]
+    assert timeline.merged(journal, [], []) == tuple(journal.events)
+    for number in range(20, 100):
+        journal.add("guest", str(number))
+    events = timeline.merged(journal, [], [])
+    texts = [event.text for event in events]
     assert len(texts) == 20
     assert texts[:5] == ["0", "1", "2", "3", "4"]
-    assert texts[5] == "81 lines left out"
+    assert events[5] == Event(events[6].at, "test", "81 lines left out")
     assert texts[6:] == [str(number) for number in range(86, 100)]
 
 
 def test_a_vmm_that_logs_its_whole_configuration_is_cut_short() -> None:
     journal = Journal()
-    (event,) = timeline.merged(journal, [a_vm((time.monotonic(), "x" * 5000))], [])
-    assert len(event.text) == timeline.LONGEST
+    just, long = "y" * timeline.LONGEST, "x" * 5000
+    events = timeline.merged(journal, [a_vm((time.monotonic(), just), (time.monotonic(), long))], [])
+    assert [event.text for event in events] == [
+        just,
+        "x" * (timeline.LONGEST - 1) + "\N{HORIZONTAL ELLIPSIS}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("doubt", "told"),
+    [
+        (timeline.VISIBLE, []),
+        (0.25, ["lines of base's log may be off by 0.250 s, not across other lines"]),
+        (math.inf, []),
+    ],
+)
+def test_doubt_about_a_logs_times_is_told_first(doubt: float, told: list[str]) -> None:
+    journal = Journal()
+    journal.add("guest", "asks for 2 pairs")
+    vm = a_vm((time.monotonic(), "2 pairs"))
+    vm.vmm = SimpleNamespace(name="base")
+    vm.process.clock.uncertainty = lambda lines: doubt
+    events = timeline.merged(journal, [vm], [])
+    assert [*events[:-2]] == [Event(0.0, "test", text) for text in told]
+
+
+def test_messages_to_a_back_end_stand_where_they_came() -> None:
+    journal = Journal()
+    journal.add("guest", "asks for 2 pairs")
+    entry = Entry(0, time.monotonic(), 1, Kind.SET_VRING_ENABLE, ring=2, value=1)
+    backend: Any = SimpleNamespace(messages=lambda: [entry])
+    journal.add("guest", "is told OK: 2 active")
+    nics: Any = [SimpleNamespace(backend=backend), SimpleNamespace(backend=SimpleNamespace())]
+    _, message, _ = timeline.merged(journal, [], nics)
+    assert message == Event(journal.since(entry.time), "vhost-user", str(entry))
+    assert message.text == "#1 VMM SET_VRING_ENABLE vring 2 = 0x1"
 
 
 def test_lines_of_cloud_hypervisor_tell_their_time() -> None:
