@@ -11,7 +11,7 @@ import pytest
 from harness.guest.answer import Ack
 from harness.guest.probe.bus import write
 from harness.guest.probe.features import MULTIQUEUE
-from harness.guest.probe.msix import has_vectors, start_with_vectors
+from harness.guest.probe.msix import CONFIG_VECTOR, has_vectors, prepare_with_vectors, start_with_vectors
 from harness.guest.probe.net import HEADER, VirtioNet, pairs_set
 from harness.guest.probe.transport import NO_VECTOR, Common, Structure
 from harness.guest.probe.virtqueue import Buffer, Virtqueue
@@ -24,6 +24,8 @@ from harness.testbed.nic import ProbeNic
 PAIRS = 4
 NOWHERE = 1 << 40
 """An address at which the guest has no memory."""
+SMALL = 64
+came_to_driver_ok = pytest.mark.parametrize("ok", [True, False], ids=["after-driver-ok", "before-driver-ok"])
 
 
 def check_next_driver(nic: ProbeNic) -> None:
@@ -69,18 +71,60 @@ def test_vector_that_does_not_exist(nic: ProbeNic, net: VirtioNet, vector: int) 
     check_next_driver(nic)
 
 
-@requirement("NET-BAD-03", "NET-RST-04")
-def test_reset_clears_what_a_driver_left(nic: ProbeNic, net: VirtioNet) -> None:
-    """Small rings and vectors of a driver are gone: registers read as at the start."""
-    vector = net.device.get(Common.CONFIG_VECTOR, 2)
-    full = net.device.queue_facts([0])[0].size
-    net.start(MULTIQUEUE, ring=64)
-    assert net.device.queue_facts([0])[0].size == 64 != full
+@came_to_driver_ok
+@requirement("NET-RST-04", "NET-BAD-03")
+def test_reset_disables_queues(nic: ProbeNic, net: VirtioNet, ok: bool) -> None:
+    """queue_enable reads 0, whether the driver came to DRIVER_OK or not."""
+    _leave(net, ok)
+    assert net.device.queue_facts([0])[0].enabled
     net.reset()
     net.device.set_status(Status.ACKNOWLEDGE)
-    assert net.device.queue_facts([0])[0].size == full
-    assert net.device.bus.run([vector]) == [NO_VECTOR]
+    enabled = net.device.queue_facts([0])[0].enabled
+    assert not enabled, "queue_enable of virtqueue 0 reads 1 after a reset: expected 0"
     check_next_driver(nic)
+
+
+@came_to_driver_ok
+@requirement("NET-BAD-03")
+def test_reset_clears_queue_sizes(nic_cold: ProbeNic, net: VirtioNet, ok: bool) -> None:
+    """Small rings of a driver are gone, whether it came to DRIVER_OK or not."""
+    if not net.device.transport.tells_queue_size:
+        pytest.skip("virtio over MMIO tells the largest queue size alone")
+    full = net.device.queue_facts([0])[0].size
+    _leave(net, ok)
+    size = net.device.queue_facts([0])[0].size
+    assert size == SMALL != full, f"queue_size reads {size}, and the driver has written {SMALL}"
+    net.reset()
+    net.device.set_status(Status.ACKNOWLEDGE)
+    size = net.device.queue_facts([0])[0].size
+    assert size == full, f"queue_size reads {size} after a reset: expected {full}"
+    check_next_driver(nic_cold)
+
+
+@came_to_driver_ok
+@requirement("NET-BAD-03")
+def test_reset_clears_vectors(nic: ProbeNic, net: VirtioNet, ok: bool) -> None:
+    """No queue, and no configuration change, has a vector of the driver before, whether it came to DRIVER_OK or not."""
+    if not has_vectors(net.device):
+        pytest.skip("this device has no MSI-X")
+    vectors = prepare_with_vectors(net)
+    if ok:
+        net.set_driver_ok()
+    assert (vectors.mapped_config(), vectors.mapped(0)) == (CONFIG_VECTOR, vectors.of_queue[0])
+    net.reset()
+    net.device.set_status(Status.ACKNOWLEDGE)
+    found = vectors.mapped_config(), vectors.mapped(0)
+    assert found == (NO_VECTOR, NO_VECTOR), (
+        f"after a reset the vectors read {found}: expected {NO_VECTOR} twice"
+    )
+    check_next_driver(nic)
+
+
+def _leave(net: VirtioNet, ok: bool) -> None:
+    """Be a driver with small rings."""
+    net.prepare(MULTIQUEUE, ring=SMALL)
+    if ok:
+        net.set_driver_ok()
 
 
 def _descriptor(queue: Virtqueue, address: int, length: int, flags: int, following: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.guest.probe.net import HEADER, VirtioNet
+from harness.guest.probe.net import HEADER, NOT_USED, VirtioNet
 from harness.guest.status import Status
 from harness.host.flows import flows
 from harness.host.syscalls import Direction, FrameFault, Supervisor
@@ -42,6 +42,11 @@ TROUBLES: dict[str, Callable[[Tap, bool], None]] = {
 }
 
 
+def check_used(pair: int, returned: int) -> None:
+    """Each buffer of the noise came back."""
+    assert returned == len(NOISE), f"of {len(NOISE)} frames sent on pair {pair} {returned} came back used"
+
+
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
 @each_pair
 @requirement("NET-FAIL-01")
@@ -54,7 +59,7 @@ def test_transmission_while_the_tap_is_down(
         trouble(nic.backend, False)
         returned = net.send(pair, NOISE)
         trouble(nic.backend, True)
-        assert returned == len(NOISE)
+        check_used(pair, returned)
         check_whole(nic)
 
 
@@ -97,7 +102,7 @@ def test_frame_at_the_edge_of_what_a_tap_takes(
     frame = bytes.fromhex("02000000000102000000010088b5") + bytes(max(0, length - 14))
     parts = [bytes(HEADER), *(frame[:length][at : at + _PART] for at in range(0, length, _PART))]
     for _ in range(2):
-        assert net.send_chain(pair, parts) is not None
+        assert net.send_chain(pair, parts) is not None, NOT_USED
     check_whole(nic)
 
 
@@ -111,7 +116,7 @@ def test_transmission_shorter_than_its_header(nic: ProbeNic[Tap], net: VirtioNet
             nic.reset()
             assert nic.set_pairs(PAIRS)
         else:
-            assert back is not None
+            assert back is not None, NOT_USED
     check_whole(nic)
 
 
@@ -141,7 +146,8 @@ class TestStruck:
         for pair in range(PAIRS):
             fault = FrameFault(Direction.TO_HOST, *answer, times=2, tap=nic.backend.name)
             with supervisor.struck(fault):
-                assert net.send(pair, NOISE) == len(NOISE)
+                returned = net.send(pair, NOISE)
+            check_used(pair, returned)
             assert fault.struck == fault.times
         check_whole(nic)
 

@@ -45,6 +45,7 @@ WRITTEN_ONLY = {
 class Mmio:
     """The registers at one address: no num_queues, no vector, and one doorbell for all virtqueues."""
 
+    tells_queue_size = False
     bell_stride = 0
 
     def __init__(self, address: int) -> None:

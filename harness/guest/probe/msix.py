@@ -86,6 +86,10 @@ class PendingVectors:
             [device.put(Common.QUEUE_SELECT, 2, queue), device.get(Common.QUEUE_VECTOR, 2)]
         )[0]
 
+    def mapped_config(self) -> int:
+        """The vector that configuration changes are mapped to now."""
+        return self._device.bus.run([self._device.get(Common.CONFIG_VECTOR, 2)])[0]
+
     def map_config(self, vector: int) -> int:
         """Map configuration changes to a vector; what the device reads back."""
         device = self._device
@@ -140,6 +144,19 @@ def start_with_vectors(
     net: VirtioNet, features: Feature = MULTIQUEUE, queues: Collection[int] | None = None
 ) -> QueueVectors:
     """Start the driver with a masked vector of its own for each virtqueue, and interrupts wanted from all of them."""
+    vectors = prepare_with_vectors(net, features, queues)
+    for queue in net.queues.values():
+        queue.want_interrupts()
+    net.set_driver_ok()
+    return vectors
+
+
+def prepare_with_vectors(
+    net: VirtioNet,
+    features: Feature = MULTIQUEUE,
+    queues: Collection[int] | None = None,
+) -> QueueVectors:
+    """As `start_with_vectors`, without DRIVER_OK."""
     made: list[QueueVectors] = []
 
     def choose(device: VirtioDevice, indices: Collection[int]) -> Mapping[int, int]:
@@ -150,9 +167,6 @@ def start_with_vectors(
     if not made:
         raise GuestError(f"the device did not take the features {features!r}: its status is {status!r}")
     made[0].check_taken()
-    for queue in net.queues.values():
-        queue.want_interrupts()
-    net.set_driver_ok()
     return made[0]
 
 

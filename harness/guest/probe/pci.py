@@ -79,6 +79,11 @@ class Pci:
         return str(self.function)
 
     @property
+    def tells_queue_size(self) -> bool:
+        """See Transport."""
+        return True
+
+    @property
     def bell_stride(self) -> int:
         """See Transport."""
         return self.regions[Structure.NOTIFY].multiplier

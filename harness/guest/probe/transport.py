@@ -45,6 +45,10 @@ class Transport(Protocol):
     """Where the registers of one device lie. `str` names the place."""
 
     @property
+    def tells_queue_size(self) -> bool:
+        """Whether the size that a driver has chosen for a virtqueue can be read."""
+
+    @property
     def bell_stride(self) -> int:
         """Bytes from one virtqueue's doorbell to the next one's."""
 
