@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.guest.probe.net import HEADER, NOT_USED, VirtioNet
+from harness.guest.probe.net import HEADER, VirtioNet
 from harness.guest.status import Status
 from harness.host.flows import flows
 from harness.host.syscalls import Direction, FrameFault, Supervisor
@@ -102,7 +102,7 @@ def test_frame_at_the_edge_of_what_a_tap_takes(
     frame = bytes.fromhex("02000000000102000000010088b5") + bytes(max(0, length - 14))
     parts = [bytes(HEADER), *(frame[:length][at : at + _PART] for at in range(0, length, _PART))]
     for _ in range(2):
-        assert net.send_chain(pair, parts) is not None, NOT_USED
+        assert net.send_chain(pair, parts) is not None, "the device never used the frame"
     check_whole(nic)
 
 
@@ -116,7 +116,7 @@ def test_transmission_shorter_than_its_header(nic: ProbeNic[Tap], net: VirtioNet
             nic.reset()
             assert nic.set_pairs(PAIRS)
         else:
-            assert back is not None, NOT_USED
+            assert back is not None, "the device never used the frame"
     check_whole(nic)
 
 

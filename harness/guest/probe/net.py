@@ -32,7 +32,6 @@ BUFFER = 2048
 PAGE = 4096
 RING = 256
 CONFIG_MAC, CONFIG_MAX_PAIRS = 0, 8
-NOT_USED = "the device did not use a frame that it was given to transmit"
 RETURN_PATIENCE = 2.0
 """Seconds in which a device uses the buffers that it was given, or frames that came."""
 _LOOK_AGAIN = 0.000_05
