@@ -91,8 +91,8 @@ def _of_vm(vm: Vm, memory: bool) -> dict[str, Content]:
             found["info.json"] = json.dumps(vm.info(), indent=1)
             if memory:
                 found["memory.bin"] = _memory(vm)
-        except HarnessError as error:
-            found["info.json"] = json.dumps({"error": str(error)})
+        except (HarnessError, OSError) as error:  # it may die while it is asked: the rest is kept
+            found["not-told.txt"] = f"{error}\n"
     return found
 
 
