@@ -5,9 +5,11 @@ The device may ignore it, or ask for a reset; the VMM lives, and a driver that i
 
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
+from harness.errors import DeadlineExceeded
 from harness.guest.answer import Ack
 from harness.guest.probe.bus import write
 from harness.guest.probe.features import MULTIQUEUE
@@ -161,6 +163,30 @@ def test_chain_that_no_device_can_use(
     net.device.notify(index)
     net.device.queue_facts(range(8))  # round trips: time in which the device looks at it
     check_next_driver(nic)
+
+
+UNUSABLE = {
+    "device-writable": Buffer(0x1000, 64, True),
+    "no-length": Buffer(0x1000, 0, False),
+    "no-memory-there": Buffer(NOWHERE, 64, False),
+    "longer-than-memory": Buffer(0x1000, 0xFFFFFFFF, False),
+}
+
+
+@pytest.mark.parametrize("buffer", UNUSABLE.values(), ids=UNUSABLE)
+@requirement("NET-BAD-06")
+def test_buffer_that_no_device_can_use_is_not_kept(nic: ProbeNic, net: VirtioNet, buffer: Buffer) -> None:
+    """On a transmitq: it comes back, or a reset is asked for; after some more of them the ring would be empty."""
+    assert nic.set_pairs(PAIRS)
+    assert nic.transmit(PAIRS - 1, flows(16)).exactly_once
+    queue = net.queues[2 * PAIRS - 1]
+    queue.add([buffer])
+    queue.publish()
+    net.device.notify(queue.index)
+    with suppress(DeadlineExceeded):  # a device that asks for a reset need not
+        net.await_return(queue)
+    kept = queue.outstanding and not net.device.status & Status.NEEDS_RESET
+    assert not kept, "a buffer that no device can use is kept, and no reset is asked for"
 
 
 @pytest.mark.parametrize("length", [1, HEADER - 1, HEADER, HEADER + 20])

@@ -4,8 +4,11 @@ A back end is a program of its own: it is updated, crashes, is started late. No 
 it is back; a VMM that ends, or a NIC that stays deaf, takes the guest's network away for good.
 """
 
+import os
+import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from random import Random
 
 import pytest
@@ -20,6 +23,8 @@ from harness.lifecycle import check
 from harness.register.mark import requirement
 from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import NicPlan, Testbed
+from harness.vmm.abilities import Ability
+from harness.vmm.needs import needs
 
 pytestmark = pytest.mark.backends("vhost-user")
 
@@ -27,6 +32,10 @@ PAIRS = 4
 NOISE = [bytes(64)] * 16
 BACK_WITHIN = 5.0
 """Seconds in which a device is whole once its back end is back."""
+REFUSED_WITHIN = 1.0
+"""Seconds after which a VMM that has not refused a NIC without a back end is taken to look for it."""
+ENDS_WITHIN = 10.0
+"""Seconds in which a VMM ends that was asked to."""
 MINUTE = 63.0
 """Real seconds: more than the 60 after which cloud-hypervisor gives a back end up (8764)."""
 
@@ -87,6 +96,29 @@ def test_whole_after_an_absence(
         assert nic.vm.state() == "running"
         port.start()
         check_comes_back(nic, port)
+
+
+@requirement("VU-23")
+def test_pause_while_the_back_end_is_away(nic: ProbeNic, port: VhostUser) -> None:
+    """A back end that is gone keeps no operator from pausing the VM."""
+    assert nic.set_pairs(PAIRS)
+    port.stop()
+    nic.vm.pause()
+    assert nic.vm.state() == "paused"
+
+
+@needs(Ability.HOT_PLUG)
+@requirement("VU-25")
+def test_end_is_not_held_up_by_a_back_end_that_never_comes(nic: ProbeNic, testbed: Testbed) -> None:
+    """A NIC is plugged whose back end is not there: the VMM may refuse it, or look for it; asked to end, it ends."""
+    absent = testbed.vhost_user(PAIRS)
+    absent.stop()
+    with ThreadPoolExecutor(1) as beside:
+        plugging = beside.submit(nic.vm.add_nic, testbed.nic_config(NicPlan(PAIRS), 1, absent))
+        wait([plugging], REFUSED_WITHIN)
+        nic.vm.process.expect_end()
+        os.kill(nic.vm.pid, signal.SIGTERM)
+        nic.vm.process.wait(ENDS_WITHIN)
 
 
 @requirement("VU-23")

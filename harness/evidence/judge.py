@@ -189,7 +189,7 @@ def _witnesses(testbed: Testbed | None) -> tuple[tuple[PairRow, ...], bool]:
     rows: list[PairRow] = []
     disagreement = False
     for nic in testbed.nics if testbed else []:
-        if nic.vm.exit_status() is None and nic.driver.running:
+        if nic.vm.exit_status() is None and nic.driver.running and not nic.backend.away:
             with suppress(HarnessError, OSError):  # the VM may die while it is looked at
                 seen, agree = nic.rows(), nic.witnesses().agree
                 rows += seen

@@ -57,6 +57,8 @@ class NetworkBackend(Protocol):
 
     kind: str
     """`tap` or `vhost-user`."""
+    away: bool
+    """Whether there is nobody who could tell of the pairs: a back end that was ended by the test."""
 
     @property
     def attachment(self) -> Attachment:

@@ -38,6 +38,7 @@ class Macvtap:
 
     name = "macvtap"
     kind = "macvtap"
+    away = False
 
     def __init__(self, place: Place, pairs: int) -> None:
         self.pairs = pairs

@@ -63,6 +63,7 @@ class Tap:
     """
 
     kind = "tap"
+    away = False
 
     def __init__(self, name: str, pairs: int, *, multi_queue: bool = True) -> None:
         if len(name) > _NAME_LIMIT:

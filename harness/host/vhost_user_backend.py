@@ -71,10 +71,12 @@ class VhostUser:
     def start(self, *faults: Fault) -> None:
         """Start the back end, anew if it was there before: it knows nothing of its predecessor."""
         self.end = Backend(self._endpoint, self.offer, mac=self._mac, faults=faults)
+        self.away = False
         self._follower = Follower(self.end.log)
 
     def stop(self) -> None:
         """End the back end, its socket too; `start` may follow. Raises VmmError for findings, as `close` does."""
+        self.away = True
         self._said += self.end.log
         self._left_waiting = self.unanswered()
         self._started = self.end.started_rings() or self._started

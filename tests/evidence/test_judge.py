@@ -301,10 +301,11 @@ def test_pytests_own_output_begins_with_the_reason(
 
 
 def test_every_nic_is_asked_and_one_that_disagrees_is_enough() -> None:
-    dead, idle = Nic(agree=False), Nic(agree=False)
+    dead, idle, lonely = (Nic(agree=False) for _ in range(3))
     dead.vm = SimpleNamespace(exit_status=lambda: ExitStatus(1))
     idle.driver = SimpleNamespace(running=False)
-    rows, disagree = _witnesses(a_testbed(Nic(), dead, idle, Nic()))
+    lonely.backend.away = True
+    rows, disagree = _witnesses(a_testbed(Nic(), dead, idle, lonely, Nic()))
     assert (len(rows), disagree) == (2 * len(Nic().rows()), False)
     assert _witnesses(a_testbed(Nic(agree=False), Nic()))[1]
     assert _witnesses(None) == ((), False)
@@ -368,7 +369,7 @@ class Nic:
     def __init__(self, agree: bool = True, error: Exception | None = None, failure: str = "") -> None:
         self.vm = SimpleNamespace(exit_status=lambda: None)
         self.driver = SimpleNamespace(running=True)
-        self.backend = SimpleNamespace(failure=lambda: failure)
+        self.backend = SimpleNamespace(failure=lambda: failure, away=False)
         self._agree, self._error = agree, error
 
     def rows(self) -> list[PairRow]:

@@ -32,6 +32,7 @@ class RealBackend(ABC):
     """
 
     kind = "vhost-user"
+    away = False
     name: str
     vmm_listens = False
     """Whether the VMM is the vhost-user server, and the program the client."""
