@@ -19,7 +19,7 @@ from harness.guest.status import Status
 from harness.host.flows import flows
 from harness.host.vhost_user.offer import Offer
 from harness.host.vhost_user_backend import VhostUser
-from harness.lifecycle import check
+from harness.lifecycle import check, eject_and_plug
 from harness.register.mark import requirement
 from harness.testbed.nic import ProbeNic
 from harness.testbed.testbed import NicPlan, Testbed
@@ -105,6 +105,33 @@ def test_pause_while_the_back_end_is_away(nic: ProbeNic, port: VhostUser) -> Non
     port.stop()
     nic.vm.pause()
     assert nic.vm.state() == "paused"
+
+
+@requirement("VU-25")
+def test_end_while_the_back_end_is_away(nic: ProbeNic, port: VhostUser) -> None:
+    """A back end that is gone keeps no operator from ending the VM."""
+    assert nic.set_pairs(PAIRS)
+    port.stop()
+    nic.vm.process.expect_end()
+    os.kill(nic.vm.pid, signal.SIGTERM)
+    nic.vm.process.wait(ENDS_WITHIN)
+
+
+@needs(Ability.HOT_PLUG)
+@requirement("VU-23", "NET-HOST-04")
+def test_removed_while_the_back_end_is_away(nic: ProbeNic[VhostUser], testbed: Testbed) -> None:
+    """A NIC goes without its back end as with it; the one beside it works on, and so does the next in its place."""
+    plugged = testbed.plug(nic, NicPlan(PAIRS))
+    plugged.start()
+    assert plugged.set_pairs(PAIRS)
+    plugged.backend.stop()
+    plugged.vm.remove_nic(plugged.config.id)
+    assert nic.set_pairs(PAIRS)
+    check(nic, PAIRS)
+    plugged.backend.start()
+    eject_and_plug(testbed, plugged)
+    assert plugged.set_pairs(PAIRS)
+    check(plugged, PAIRS)
 
 
 @needs(Ability.HOT_PLUG)
