@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -40,13 +39,6 @@ def _environment() -> dict[str, str]:
     With RUST_BACKTRACE set, taking a backtrace in a worker thread trips cloud-hypervisor's seccomp filter.
     """
     return {name: value for name, value in os.environ.items() if not name.startswith("RUST_")}
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # most real-time signals have no name
-        return f"signal {number}"
 
 
 def _new_log(path: Path) -> BinaryIO:
@@ -164,9 +156,7 @@ class VmmProcess:
     def exit_status(self) -> ExitStatus | None:
         """How it ended; None while it runs."""
         code = self._popen.poll()
-        if code is None:
-            return None
-        return ExitStatus(code, None) if code >= 0 else ExitStatus(128 - code, _signal_name(-code))
+        return None if code is None else ExitStatus.of(code)
 
     def expect_end(self) -> None:
         """It was asked for something after which it ends by itself."""

@@ -26,5 +26,17 @@ class ExitStatus:
     code: int
     signal: str | None = None
 
+    @classmethod
+    def of(cls, returncode: int) -> ExitStatus:
+        """What subprocess calls this: a signal is a number below 0."""
+        return cls(returncode) if returncode >= 0 else cls(128 - returncode, _signal_name(-returncode))
+
     def __str__(self) -> str:
         return f"killed by {self.signal}" if self.signal else f"exit status {self.code}"
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {number}"

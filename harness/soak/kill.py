@@ -19,8 +19,8 @@ from harness.soak.processes import Process, by_role
 from harness.soak.run import LOOK_EVERY, ObservedRun
 from harness.soak.told import node_id, told
 
-MAIN, WORKER, ALL = "main", "worker", "all at once"
-TARGETS = (MAIN, WORKER, "VMM", "back end", ALL)
+MAIN, WORKER, VMM, ALL = "main", "worker", "VMM", "all at once"
+TARGETS = (MAIN, WORKER, VMM, "back end", ALL)
 SIGNALS = (signal.SIGTERM, signal.SIGKILL, signal.SIGHUP, signal.SIGINT)
 ENDS_RUN = (MAIN, ALL)
 ATTEMPTS = 5
@@ -103,21 +103,22 @@ def strike(
         with ObservedRun(arguments, report, folder / str(attempt), {}) as run:
             struck = _struck(run, target, number, rng.uniform(0, like.seconds), vmms, rng)
             if struck is not None:
-                return _looked_at(run, target, number, struck, like)
+                return _looked_at(run, target, number, *struck, like)
     return None
 
 
 def _struck(
     run: ObservedRun, target: str, number: Signals, at: float, vmms: Collection[Path], rng: random.Random
-) -> float | None:
-    """Strike as soon as there is something to strike from that moment on; when that was."""
+) -> tuple[float, dict[str, str]] | None:
+    """Strike as soon as there is something to strike from that moment on; when that was, and what was told by then."""
     while run.status is None:
         seen = run.look()
         if time.monotonic() - run.begun >= at and (pids := _chosen(seen, run.main, target, vmms, rng)):
+            before = told(run.said())
             for pid in pids:
                 with suppress(ProcessLookupError):
                     os.kill(pid, number)
-            return time.monotonic()
+            return time.monotonic(), before
         run.wait(LOOK_EVERY)
     return None
 
@@ -131,9 +132,10 @@ def _chosen(
     return [rng.choice(roles[target])] if roles[target] else []
 
 
-def _looked_at(run: ObservedRun, target: str, number: Signals, struck: float, like: Unharmed) -> Blow:
+def _looked_at(
+    run: ObservedRun, target: str, number: Signals, struck: float, before: Mapping[str, str], like: Unharmed
+) -> Blow:
     faults = []
-    before = told(run.said())
     ended = target in ENDS_RUN or run.wait(RUN_SECONDS)
     since = struck if target in ENDS_RUN else time.monotonic()
     left = run.await_nothing_left()
@@ -161,7 +163,8 @@ def _looked_at(run: ObservedRun, target: str, number: Signals, struck: float, li
 def _ending(status: int | None, target: str, number: Signals) -> list[str]:
     """Whether it ended as it should: 0 and 1 by itself; struck at its main process, interrupted or by the signal.
 
-    A worker that is killed while it is being started ends the run with 3, and in words.
+    In words end a run that loses a worker which is just being started, with 3, and one that loses a VMM which is just
+    asked for its version, with 4.
     """
-    allowed = {0, 1} | ({2, -number} if target in ENDS_RUN else {3} if target == WORKER else set())
+    allowed = {0, 1} | ({2, -number} if target in ENDS_RUN else {WORKER: {3}, VMM: {4}}.get(target, set()))
     return [] if status in allowed or status is None else [f"it ended with exit status {status}"]

@@ -12,6 +12,7 @@ from harness.bounded import MIB, TooSlow, Unreadable, run
 from harness.deadline import Deadline
 from harness.errors import BadInput
 from harness.printable import printable
+from harness.process.exit_status import FROM_OUTSIDE, ExitStatus
 from harness.vmm.alioth import Alioth
 from harness.vmm.base import Vmm
 from harness.vmm.cloud_hypervisor import CloudHypervisor
@@ -81,7 +82,10 @@ def _version(path: Path, word: str) -> str:
     lines = printable(printed).strip().splitlines()
     if status != 0 or not lines:
         said = (printable(errors).strip().splitlines() or ["nothing"])[-1]
-        raise _NoVersion(f"{word} ended with status {status} and said: {said[:120]}")
+        ended = ExitStatus.of(status)
+        if ended.code in FROM_OUTSIDE:
+            raise BadInput(f"--vmm {path}: {word} was {ended}, which no program does to itself: run again")
+        raise _NoVersion(f"{word} ended ({ended}) and said: {said[:120]}")
     return lines[0][:120]
 
 

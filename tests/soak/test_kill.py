@@ -79,7 +79,7 @@ def blow(run: ObservedRun, number: signal.Signals, like: Unharmed) -> kill.Blow:
             run.wait(0.02)
         struck = kill._struck(run, MAIN, number, 0, [], random.Random(1))
         assert struck is not None, run.said()
-        return kill._looked_at(run, MAIN, number, struck, like)
+        return kill._looked_at(run, MAIN, number, *struck, like)
 
 
 EXPECTED = {f"test_it.py::test_before[q-{i}]": "fail" if i == 3 else "pass" for i in range(4)}

@@ -176,10 +176,14 @@ def test_file_without_the_right_to_execute_says_how_to_mend_it(fake: Path) -> No
             "cannot be executed (Exec format error); is it a binary for this machine?",
         ),
         (b"#!/no/such/interpreter\n", "cannot be executed (No such file or directory)"),
-        (b"#!/bin/sh\nexit 3\n", "--version ended with status 3 and said: nothing"),
-        (b"#!/bin/sh\nkill -11 $$\n", "--version ended with status -11 and said: nothing"),
-        (b"#!/bin/sh\necho no such option >&2; exit 2", "ended with status 2 and said: no such option"),
-        (b"#!/bin/sh\nexit 0\n", "--version ended with status 0 and said: nothing"),
+        (b"#!/bin/sh\nexit 3\n", "--version ended (exit status 3) and said: nothing"),
+        (b"#!/bin/sh\nkill -11 $$\n", "--version ended (killed by SIGSEGV) and said: nothing"),
+        (
+            b"#!/bin/sh\nkill -15 $$\n",
+            "--version was killed by SIGTERM, which no program does to itself: run again",
+        ),
+        (b"#!/bin/sh\necho no such option >&2; exit 2", "ended (exit status 2) and said: no such option"),
+        (b"#!/bin/sh\nexit 0\n", "--version ended (exit status 0) and said: nothing"),
         (
             b"#!/bin/sh\necho bash 5.2\n",
             f"this is none of {KNOWN}: --version says 'bash 5.2'",
@@ -189,7 +193,19 @@ def test_file_without_the_right_to_execute_says_how_to_mend_it(fake: Path) -> No
             f"this is none of {KNOWN}: --version says 'x\ufffdy'",
         ),
     ],
-    ids=["empty", "foreign", "arm", "interpreter", "status", "killed", "words", "silent", "other", "bytes"],
+    ids=[
+        "empty",
+        "foreign",
+        "arm",
+        "interpreter",
+        "status",
+        "killed",
+        "ended-by-others",
+        "words",
+        "silent",
+        "other",
+        "bytes",
+    ],
 )
 def test_file_that_is_no_vmm_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     path = tmp_path / "vmm"
