@@ -40,3 +40,13 @@ def test_what_is_explained_is_there_and_says_why() -> None:
             assert f"def {function.rpartition('.')[2]}(" in text, f"{module} has no {function}"
             assert entry["reason"]
             assert entry["most"] > 0
+
+
+def test_every_part_that_judges_is_measured() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]
+    places = [ROOT / place for place in settings["source_paths"]]
+    files = [file for place in places for file in ([place] if place.is_file() else place.rglob("*.py"))]
+    names = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files if "def " in file.read_text()
+    }
+    assert names == {*tomllib.loads(KNOWN.read_text())}

@@ -7,12 +7,20 @@ from typing import Any
 
 import pytest
 
+from harness.errors import VmmDied, VmmError
 from harness.guest.answer import Ack, Answer
 from harness.host.backend import HostView
 from harness.host.changes import ConnectionChanged, QueueCounts, VringsSwitched
 from harness.host.flows import flows
 from harness.host.vhost_user.log import Event
-from harness.lifecycle import check, check_all_active, check_frames, check_receives
+from harness.lifecycle import (
+    check,
+    check_all_active,
+    check_frames,
+    check_receives,
+    check_refusal,
+    check_safe,
+)
 from harness.record.journal import Journal
 from harness.record.landed import Landed
 from harness.record.pairs import Pairs
@@ -219,6 +227,56 @@ def test_every_frame_is_to_arrive(nic: Any, stub: Stub) -> None:
     stub.lands = {3: 63}
     with pytest.raises(AssertionError, match=r"every frame should arrive once: .*of 64 frames 1 lost"):
         check_receives(nic)
+
+
+IN_WORDS = "what cannot work should be refused in words"
+
+
+@pytest.mark.parametrize(
+    ("refused", "why"),
+    [
+        (VmmError("base refused vm.restore"), None),
+        (VmmDied("base died", 1, "Error: no such file"), None),
+        (VmmDied("base died", 127, "Error: no such file"), None),
+        (VmmDied("base died", 0, "done"), f"{IN_WORDS}, and with an exit status: base died"),
+        (VmmDied("base died", 128, "Error: x"), f"{IN_WORDS}, and with an exit status: base died"),
+        (VmmDied("base died", 1, " \n"), f"{IN_WORDS}: base died"),
+        (VmmDied("base died", 1, "thread 'vmm' panicked"), f"{IN_WORDS}, and without a panic: base died"),
+    ],
+)
+def test_vmm_that_refuses_says_why_and_neither_panics_nor_is_killed(
+    nic: Any, refused: VmmError, why: str | None
+) -> None:
+    for look in (check_refusal, lambda refused: check_safe(nic, refused)):
+        if why is None:
+            look(refused)
+        else:
+            with pytest.raises(AssertionError) as failed:
+                look(refused)
+            assert str(failed.value).splitlines()[0] == why
+    assert not nic.sent, "a NIC whose VM was refused gets no frames"
+
+
+@pytest.mark.parametrize(
+    ("lands", "ack", "why"),
+    [
+        ({0: 32, 1: 32}, Ack.OK, None),
+        ({0: 32, 1: 31}, Ack.OK, "every frame should arrive once: "),
+        ({0: 32, 1: 32}, Ack.ERR, "assert VQ_PAIRS_SET 2 was refused"),
+        ({0: 64}, Ack.OK, "pairs 0-1 should be active: "),
+        ({0: 32, 2: 32}, Ack.OK, "pairs 0-1 should be active: "),
+    ],
+)
+def test_vmm_that_went_on_has_a_nic_that_receives_and_obeys(
+    nic: Any, stub: Stub, lands: dict[int, int], ack: Ack, why: str | None
+) -> None:
+    stub.lands, stub.answer = lands, ack
+    if why is None:
+        check_safe(nic, None)
+        assert stub.believes == 2
+    else:
+        with pytest.raises(AssertionError, match=why):
+            check_safe(nic, None)
 
 
 def test_dead_vm_leaves_the_hosts_column_open(nic: Any, stub: Stub) -> None:
