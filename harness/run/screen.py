@@ -96,6 +96,7 @@ class Screen:
         else:
             reporter.ensure_newline()
             reporter.write_line(text)
+            reporter.flush()  # where it goes into a file or a pipe, somebody waits at the other end
 
     def _show(self) -> None:
         """Where the run stands, at most every now and then."""
