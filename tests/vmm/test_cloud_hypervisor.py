@@ -67,7 +67,7 @@ def test_start_that_the_user_interrupts_leaves_nothing(start: Start, monkeypatch
 def test_program_that_cannot_be_executed_is_named(start: Start, tmp_path: Path, workdir: Path) -> None:
     vmm = start("api-healthy").vmm
     vmm.path = tmp_path / "gone"
-    with pytest.raises(VmmDied, match=r"died \(exit status 127\) at start; .*gone: No such file"):
+    with pytest.raises(VmmDied, match=r"died \(exit status 127\) at start; .*gone: not found"):
         vmm.launch(VmConfig(kernel=None), Launch(workdir))
 
 

@@ -30,10 +30,11 @@ def test_a_thread_that_waits_is_in_place() -> None:
 
 
 def test_a_thread_that_runs_or_sleeps_elsewhere_is_not() -> None:
-    with process("import time; time.sleep(60)") as pid:
+    locked = "import fcntl, tempfile; a = tempfile.TemporaryFile(); b = open(f'/proc/self/fd/{a.fileno()}')"
+    with process(f"{locked}; fcntl.flock(a, 2); fcntl.flock(b, 2)") as pid:
         wait_until(
-            "the thread to sleep",
-            lambda: being_started(pid) == [f"net0_qp0[{pid}] in system call 230"],
+            "the thread to sleep in flock(2)",
+            lambda: being_started(pid) == [f"net0_qp0[{pid}] in system call 73"],
             owed_by=Owner.HOST,
             within=10,
         )
