@@ -207,7 +207,7 @@ def _in_common(result: Result) -> str:
         return masked(died[0]).replace(result.vmm, "the VMM")
     if kind := _disagreement(result.witnesses):
         return kind
-    return f"{' '.join(result.requirements[:1])} {key_of(result).replace(result.vmm, 'the VMM')}"
+    return f"{' '.join(result.requirements[:1])} {key_of(result)}"
 
 
 def _disagreement(rows: Sequence[PairRow]) -> str:

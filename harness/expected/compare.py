@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -209,10 +208,6 @@ def _differences(
 ) -> Iterator[Finding]:
     neither = 0
 
-    def why(result: Result) -> str:
-        """What it is compared by, without what differs from build to build: their names."""
-        return re.sub(rf"\b({re.escape(base)}|{re.escape(head)})\b", "the VMM", key_of(result))
-
     for test in dict.fromkeys([*before, *after]):
         old, new = before.get(test), after.get(test)
         if new is None:
@@ -230,7 +225,7 @@ def _differences(
                 yield _finding(Kind.NEW_FAILURE, new)
             elif is_disagreement(old) and not is_disagreement(new):
                 yield _finding(Kind.NEW_FAILURE, new, f"passed on {base} with witnesses that disagree: ")
-            elif why(old) != why(new):
+            elif key_of(old) != key_of(new):
                 yield _finding(Kind.CHANGED, new, f"“{stated_reason(old)}” became: ")
         elif old and is_red(old):
             yield replace(_about(Kind.REPAIRED, new, f"passes; on {base}: {stated_reason(old)}"), rerun="")

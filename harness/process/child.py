@@ -190,8 +190,9 @@ class VmmProcess:
         try:
             self._popen.wait(seconds * PACE)
         except subprocess.TimeoutExpired:
+            program = Path(self.argv[0]).name
             raise DeadlineExceeded(
-                f"waited {seconds * PACE:.1f} s for process {self.pid} ({self.argv[0]}) to end; it still runs",
+                f"waited {seconds * PACE:.1f} s for process {self.pid} ({program}) to end; it still runs",
                 owed_by,
             ) from None
         status = self.exit_status()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from harness.expected.baseline import (
     FOLDER,
     Build,
     expectation_for,
+    key_of,
     load_baseline,
     load_baselines,
     masked,
@@ -80,6 +82,20 @@ def test_how_a_vmm_died_is_no_detail() -> None:
 
 def test_words_with_digits_stay(make_result: MakeResult) -> None:
     assert masked("receiveq1 of virtio0") == "receiveq1 of virtio0"
+
+
+@pytest.mark.parametrize("name", ["v52.0", "base", "x-1"])
+def test_how_a_run_calls_its_vmm_is_no_part_of_what_is_compared(make_result: MakeResult, name: str) -> None:
+    of_evidence = f"late: {re.sub('[0-9]+', '#', name)} to answer vm.pause"
+    assert key_of(make_result("fail", vmm=name, key=of_evidence)) == "late: the VMM to answer vm.pause"
+    reason = f"{name} refused vm.pause, as a {name}-like build does"
+    assert key_of(make_result("fail", vmm=name, reason=reason)).startswith("the VMM refused vm.pause")
+
+
+def test_no_baseline_names_a_path_of_a_machine() -> None:
+    for path, baseline in load_baselines(FOLDER).items():
+        for each in baseline.expect:
+            assert "/" not in re.sub(r"https?://", "", each.seen), f"{path}: {each.seen}"
 
 
 def test_a_build_is_known_by_patterns_that_all_match() -> None:
