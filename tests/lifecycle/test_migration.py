@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -142,7 +143,15 @@ def test_line_serves_the_next_and_ends_in_the_middle(
     tmp_path: Path, far: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migration_module, "PATIENCE", 5 * PACE)
-    with CutLine(tmp_path / "near", tmp_path / "far", 100) as line:
+    line, waits, wait = CutLine(tmp_path / "near", tmp_path / "far", 100), threading.Event(), select.select
+
+    def watched(*words: Any) -> Any:
+        if line.passed == 5:
+            waits.set()
+        return wait(*words)
+
+    monkeypatch.setattr(select, "select", watched)
+    with line:
         for part in (b"ab", b"cd"):
             with source(line.place) as near:
                 end, _ = far.accept()
@@ -154,6 +163,7 @@ def test_line_serves_the_next_and_ends_in_the_middle(
         end, _ = far.accept()
         near.sendall(b"e")
         assert end.recv(10) == b"e"
+        assert waits.wait(5 * PACE), "it is to end although nothing comes"
     with near, end:
         assert everything(near) == b""
     assert line.passed == 5
