@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
+import msgspec
 import pytest
 
 from harness.checkout import ROOT
@@ -25,7 +26,9 @@ from harness.errors import (
 )
 from harness.evidence import blame as blame_module
 from harness.evidence.blame import blame, line_of
-from harness.evidence.judge import Judge, _say_first, _witnesses, issues_of, outcome_of
+from harness.evidence.bundle import LIMIT
+from harness.evidence.judge import Judge, _say_first, _show, _witnesses, issues_of, outcome_of
+from harness.evidence.key import key_of
 from harness.evidence.rerun import Rerun
 from harness.evidence.threads import forget_threads, watch_threads
 from harness.host.vhost_user.wire import HEADER
@@ -33,7 +36,8 @@ from harness.host.vhost_user_backend import VhostUser
 from harness.process.exit_status import ExitStatus
 from harness.process.log_clock import LogClock
 from harness.record.journal import Journal
-from harness.record.results import Case, PairRow
+from harness.record.results import Case, PairRow, Result, Verdict, from_dict
+from harness.record.table import pairs_table
 from harness.vmm.cloud_hypervisor import CloudHypervisor
 
 Phase = Literal["setup", "call", "teardown"]
@@ -356,7 +360,10 @@ def judge() -> Judge:
 
 def an_item() -> Any:
     """A collected test, as far as the judge looks at it."""
-    marks = {"requirement": [SimpleNamespace(args=("A-1", "B-2")), SimpleNamespace(args=("A-1",))]}
+    marks = {
+        "": [SimpleNamespace(name="issue_8306")],
+        "requirement": [SimpleNamespace(args=("A-1", "B-2")), SimpleNamespace(args=("A-1",))],
+    }
     return SimpleNamespace(
         nodeid="t.py::test_a[base-probe-3]",
         iter_markers=lambda name="": marks.get(name, []),
@@ -410,8 +417,9 @@ def test_record_of_a_pass_is_short(judge: Judge) -> None:
     assert known == ["t.py::test_a[probe-3]", "t.py", "test_a", "base", "v1", "pass", ""]
     assert record["parameters"] == {"driver": "probe", "pairs": "3"}
     assert list(record["requirements"]) == ["A-1", "B-2"]
-    assert "timeline" not in record
-    assert "rerun" not in record
+    assert list(record["issues"]) == ["8306"]
+    assert (record["seconds"], record["seed"]) == (0.25, 42)
+    assert not {"timeline", "rerun", "details", "key", "disagreement"} & record.keys()
 
 
 def test_failure_is_shown_with_all_that_is_known(judge: Judge) -> None:
@@ -477,3 +485,110 @@ def test_full_disk_costs_the_bundle_and_not_the_verdict(
         "no failure bundle",
         "cannot write the failure bundle: No space left on device",
     ) in report.sections
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_bundle_says_what_the_record_says(
+    judge: Judge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    def left(bed: Any, *, memory: bool) -> dict[str, str | bytes]:
+        assert bed.vms
+        return {"host.json": "{}", "memory.bin": bytes(LIMIT + 1 if memory else 0)}
+
+    monkeypatch.setattr("harness.evidence.judge.remains", left)
+    kept = Judge(judge._rerun, tmp_path, full=full)
+    report = a_report("failed", longrepr="many lines of traceback")
+    record = kept.judge(ITEM, CASE, report, AssertionError("x"), a_testbed(Nic()))
+    assert record is not None
+    folder = tmp_path / record["bundle"]
+    assert folder.parent == tmp_path / "failures"
+    texts = {path.name: path.read_text() for path in folder.iterdir() if path.suffix in (".txt", ".sh")}
+    timeline = texts.pop("timeline.txt")
+    assert timeline.endswith("  guest       did something\n")
+    assert texts == {
+        "failure.txt": "many lines of traceback",
+        "pairs.txt": pairs_table([PairRow(0, True, True, 64)]) + "\n",
+        "rerun.sh": record["rerun"] + "\n",
+    }
+    said = (folder / "result.json").read_bytes()
+    assert from_dict({**msgspec.json.decode(said), "bundle": record["bundle"]}) == from_dict(record)
+    assert (folder / "host.json").read_text() == "{}"
+    assert (folder / "memory.bin").stat().st_size == (LIMIT + 1 if full else 0)
+
+
+def test_record_of_a_test_without_an_end_says_which_and_how_to_repeat_it(judge: Judge) -> None:
+    assert judge.unfinished(ITEM, CASE) == Result(
+        **msgspec.structs.asdict(CASE),
+        version="v1",
+        requirements=("A-1", "B-2"),
+        issues=("8306",),
+        verdict=Verdict.ERROR,
+        seconds=0.0,
+        reason="",
+        rerun="ci/conformance 't.py::test_a[base-probe-3]' --vmm 'base=/opt/a b/ch' --seed 42",
+        seed=42,
+    )
+
+
+def test_verdict_that_cannot_be_made_is_an_error(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("in a judge")
+
+    monkeypatch.setattr("harness.evidence.judge.outcome_of", broken)
+    record = judge.judge(ITEM, CASE, a_report("failed"), AssertionError("x"), None)
+    assert record is not None
+    assert (record["verdict"], record["reason"]) == (
+        "error",
+        "no verdict could be made (ZeroDivisionError: in a judge): this is a fault of the suite, please report it",
+    )
+
+
+@pytest.mark.parametrize(("code", "verdict"), [(134, "fail"), (137, "error")])
+def test_record_knows_of_a_vmm_that_died(judge: Judge, code: int, verdict: str) -> None:
+    report = a_report("failed", duration=0.123456)
+    bed = a_testbed(Nic(), process=Process(code, "panicked"))
+    record = judge.judge(ITEM, CASE, report, AssertionError("x"), bed)
+    assert record is not None
+    assert (record["verdict"], record["seconds"], record["seed"]) == (verdict, 0.1235, 42)
+    assert record["reason"] == f"base died (exit status {code}) amid the test; it said: panicked"
+    assert record.get("key") == (f"died: exit status {code}" if verdict == "fail" else None)
+
+
+def test_key_is_made_of_what_was_met(judge: Judge) -> None:
+    record = judge.judge(ITEM, CASE, a_report("failed"), VmmError("it said no"), None)
+    assert record is not None
+    assert record["key"] == key_of(VmmError("it said no"), "it said no") != key_of(None, "it said no")
+
+
+def test_evidence_that_cannot_be_had_is_named_and_costs_nothing_else(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    for name in ("_witnesses", "merged", "_show"):
+        monkeypatch.setattr(f"harness.evidence.judge.{name}", broken)
+    report = a_report("failed", longrepr="many lines of traceback")
+    record = judge.judge(ITEM, CASE, report, AssertionError("x"), a_testbed(Nic()))
+    assert record is not None
+    titles = [title for title, _ in report.sections]
+    assert titles == ["no witnesses", "no timeline", "no sections", "run this again"]
+    assert (record["verdict"], record["details"]) == ("fail", "many lines of traceback")
+    assert not {"witnesses", "timeline", "disagreement"} & record.keys()
+
+
+def test_log_of_each_vmm_is_shown_with_how_it_ended() -> None:
+    report, bed = a_report("failed"), a_testbed()
+    dead = SimpleNamespace(
+        exit_status=lambda: ExitStatus(1),
+        vmm=SimpleNamespace(name="old"),
+        process=SimpleNamespace(tail=lambda lines: "" if lines == 20 else "more"),
+    )
+    bed.vms.append(dead)
+    _show(report, bed, ())
+    assert report.sections[1:] == [
+        ("log of base (alive), last 20 lines", "its log"),
+        ("log of old (ended: exit status 1), last 20 lines", "(empty)"),
+    ]
+    _show(report, None, ())
+    assert len(report.sections) == 3
