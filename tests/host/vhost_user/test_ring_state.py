@@ -56,9 +56,9 @@ def test_a_kick_that_comes_before_the_ring_is_described_starts_it_once_it_is_ena
     for _ in range(2):
         assert front.tell(Kind.SET_VRING_KICK, VringFile(2), [ring.kick_fd]) == 0
         os.eventfd_write(ring.kick_fd, 1)  # the guest may be ahead of its VMM: that is nobody's fault
+        assert backend.started_rings() == set()
         front.tell(Kind.SET_VRING_NUM, VringState(2, SIZE))
         front.tell(Kind.SET_VRING_ADDR, ring.address)
-        assert backend.started_rings() == set()
         assert front.enable(2) == 0
         assert backend.started_rings() == {2}
         front.enable(2, False)
