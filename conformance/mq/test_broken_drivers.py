@@ -6,6 +6,7 @@ The device may ignore it, or ask for a reset; the VMM lives, and a driver that i
 import struct
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -137,11 +138,15 @@ def _descriptor(queue: Virtqueue, address: int, length: int, flags: int, followi
     memory.set16(queue.available + 2, memory.get16(queue.available + 2) + 1 & 0xFFFF)
 
 
+UNUSABLE = {
+    "device-writable": Buffer(0x1000, 64, True),
+    "no-length": Buffer(0x1000, 0, False),
+    "no-memory-there": Buffer(NOWHERE, 64, False),
+    "longer-than-memory": Buffer(0x1000, 0xFFFFFFFF, False),
+}
+
 CHAINS: dict[str, Callable[[Virtqueue], object]] = {
-    "device-writable": lambda queue: queue.add([Buffer(0x1000, 64, True)]),
-    "no-length": lambda queue: queue.add([Buffer(0x1000, 0, False)]),
-    "no-memory-there": lambda queue: queue.add([Buffer(NOWHERE, 64, False)]),
-    "longer-than-memory": lambda queue: queue.add([Buffer(0x1000, 0xFFFFFFFF, False)]),
+    **{name: partial(Virtqueue.add, buffers=[buffer]) for name, buffer in UNUSABLE.items()},
     "in-a-circle": lambda queue: _descriptor(queue, 0x1000, 64, 1, 0),
     "next-out-of-range": lambda queue: _descriptor(queue, 0x1000, 64, 1, 0xFFFF),
     "indirect-not-negotiated": lambda queue: _descriptor(queue, 0x1000, 64, 4, 0),
@@ -163,14 +168,6 @@ def test_chain_that_no_device_can_use(
     net.device.notify(index)
     net.device.queue_facts(range(8))  # round trips: time in which the device looks at it
     check_next_driver(nic)
-
-
-UNUSABLE = {
-    "device-writable": Buffer(0x1000, 64, True),
-    "no-length": Buffer(0x1000, 0, False),
-    "no-memory-there": Buffer(NOWHERE, 64, False),
-    "longer-than-memory": Buffer(0x1000, 0xFFFFFFFF, False),
-}
 
 
 @pytest.mark.parametrize("buffer", UNUSABLE.values(), ids=UNUSABLE)
