@@ -114,7 +114,6 @@ def _locked(lock: int, entry: Path) -> Iterator[None]:
             lambda: try_lock(lock),
             owed_by=Owner.HOST,
             within=BUILD_PATIENCE,
-            every=0.02,
             last=lambda: "its lock is still held",
         )
         yield

@@ -38,6 +38,17 @@ with suppress(BadInput):  # a module that cannot be loaded would say it in a tra
     PACE = _pace()
 
 
+AT_ONCE = 0.0005
+"""Seconds for which a wait looks without any pause: most of what is awaited comes within microseconds."""
+SHARE, LONGEST_PAUSE = 8, 0.02
+"""Then it pauses for this share of what it has waited, and never longer than these seconds."""
+
+
+def before_next_look(waited: float) -> float:
+    """Seconds of pause before the next look, after `waited` seconds in vain: nobody computes all through a silence."""
+    return 0.0 if waited < AT_ONCE else min(waited / SHARE, LONGEST_PAUSE)
+
+
 class Deadline:
     """A point in time that a whole operation shares, however many waits it makes.
 
@@ -56,9 +67,16 @@ class Deadline:
         """Whether nothing is left."""
         return time.monotonic() >= self._end
 
-    def pause(self, seconds: float) -> None:
-        """Let others go on before the next look, no longer than is left: threads of this process need its lock."""
-        time.sleep(min(seconds, self.remaining()))
+    def pause(self, since: float) -> None:
+        """Let others go on before the next look, no longer than is left: threads of this process need its lock.
+
+        `since`: when something was last seen, or the wait began (time.monotonic()).
+        """
+        time.sleep(min(before_next_look(time.monotonic() - since), self.remaining()))
+
+    def run_out(self) -> None:
+        """Let the time pass."""
+        time.sleep(self.remaining())
 
 
 def wait_until(
@@ -67,19 +85,18 @@ def wait_until(
     *,
     owed_by: Owner,
     within: float | Deadline,
-    every: float = 0.001,
     last: Callable[[], object] | None = None,
 ) -> T:
     """Call `probe` until it answers something true, and return that.
 
     `reason` completes the sentence "waited 2.0 s for ...". `owed_by` says whom it accuses if it does not happen.
-    `within` is seconds (scaled by PACE) or a shared
-    Deadline; `every` is the pause between two looks, in seconds (0 spins: for waits of microseconds).
+    `within` is seconds (scaled by PACE) or a shared Deadline.
     `last` says what was last seen, where the probe's own answer does not.
 
     Raises DeadlineExceeded with the reason and the last observation.
     """
     deadline = within if isinstance(within, Deadline) else Deadline(within)
+    begun = time.monotonic()
     while True:
         seen = probe()
         if seen:
@@ -89,4 +106,4 @@ def wait_until(
             raise DeadlineExceeded(
                 f"waited {deadline.seconds:.1f} s for {reason}; last seen: {shown}", owed_by
             )
-        deadline.pause(every)
+        deadline.pause(begun)

@@ -55,7 +55,6 @@ def await_armed(queue: Virtqueue) -> None:
         queue.needs_notification,
         owed_by=Owner.VMM,
         within=ARMED_WITHIN,
-        every=0,
         last=lambda: f"avail_event {queue.avail_event}, used index {queue.used_index}",
     )
 

@@ -70,7 +70,6 @@ def _lock(file: Path, repo: Path) -> Iterator[None]:
                 lambda: try_lock(lock),
                 owed_by=Owner.HOST,
                 within=LOCK_PATIENCE,
-                every=0.05,
             )
         except DeadlineExceeded:
             raise Unavailable(f"{repo} is being bisected by another process: wait for its end") from None

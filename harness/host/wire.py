@@ -48,7 +48,6 @@ class Wire:
                     partial(self._send, frame),
                     owed_by=Owner.HOST,
                     within=TAKEN_WITHIN,
-                    every=0,
                     last=partial("it took {}".format, sent),
                 )
 

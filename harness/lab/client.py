@@ -157,9 +157,7 @@ class Lab:
                 raise Unavailable(f"the lab's keeper does not start: {(said or ['no words'])[-1]}")
             return False
 
-        wait_until(
-            "the lab's keeper to listen", listening, owed_by=Owner.HOST, within=START_SECONDS, every=0.05
-        )
+        wait_until("the lab's keeper to listen", listening, owed_by=Owner.HOST, within=START_SECONDS)
 
     def await_ready(self, tell: Callable[[Status], None] = lambda _: None) -> Status:
         """Wait until it is up; `tell` is called with every sign of life. Raises LabGone if it does not come up.
@@ -237,7 +235,6 @@ class Lab:
                 lambda: self._place.holder() is None,
                 owed_by=Owner.HOST,
                 within=deadline,
-                every=0.02,
             )
             return True
         return False

@@ -23,7 +23,6 @@ def slot(folder: Path, count: int, name: str = "slot") -> Iterator[None]:
         lambda: _take(folder, count, name),
         owed_by=Owner.HOST,
         within=PATIENCE,
-        every=0.05,
         last=lambda: "all are in use",
     )
     assert taken is not None

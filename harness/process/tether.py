@@ -79,5 +79,5 @@ def end_group(process: subprocess.Popen[Any]) -> None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         with suppress(DeadlineExceeded):
-            wait_until("the processes to end", gone, owed_by=Owner.HOST, within=GRACE, every=0.01)
+            wait_until("the processes to end", gone, owed_by=Owner.HOST, within=GRACE)
             return

@@ -107,7 +107,6 @@ class ObservedRun:
                 lambda: not self.left(),
                 owed_by=Owner.HOST,
                 within=GONE_WITHIN,
-                every=LOOK_EVERY,
             )
             return []
         return self.left()

@@ -90,7 +90,5 @@ def _await_end(vm: Vm) -> str:
         return _ENDS.search(vm.serial.transcript.decode(errors="replace")) is not None
 
     with suppress(DeadlineExceeded):
-        wait_until(
-            "the firmware to boot over the network", ended, owed_by=Owner.GUEST, within=PATIENCE, every=0.05
-        )
+        wait_until("the firmware to boot over the network", ended, owed_by=Owner.GUEST, within=PATIENCE)
     return vm.serial.transcript.decode(errors="replace")

@@ -96,7 +96,6 @@ class CloudHypervisorVm(Vm):
                 connected,
                 owed_by=Owner.VMM,
                 within=START_PATIENCE,
-                every=0.0005,
                 last=lambda: process.tail(3) or "the process runs and says nothing",
             )
         except BaseException:  # an impatient user's interrupt too
@@ -213,7 +212,6 @@ class CloudHypervisorVm(Vm):
             settled,
             owed_by=Owner.VMM,
             within=THREAD_PATIENCE,
-            every=0.0005,
             last=lambda: ", ".join(busy),
         )
 
@@ -317,7 +315,6 @@ class CloudHypervisorVm(Vm):
             ended,
             owed_by=Owner.VMM,
             within=CALL_PATIENCE,
-            every=0.005,
             last=lambda: self.process.tail(2),
         )
         status = self.process.wait(0)

@@ -83,7 +83,6 @@ class CloudHypervisorIncoming(Incoming):
             ended,
             owed_by=Owner.VMM,
             within=within,
-            every=0.005,
             last=self._words,
         )
         self._hang_up()

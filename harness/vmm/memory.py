@@ -144,7 +144,6 @@ def find_guest_memory(pid: int, size: int, alive: Callable[[str], None]) -> Gues
         find,
         owed_by=Owner.VMM,
         within=APPEARS_WITHIN,
-        every=0.0005,
     )
 
 

@@ -245,9 +245,7 @@ class QemuVm(Vm):
             answer: dict[str, Any] = self.call("query-migrate")
             return answer if answer.get("status") in ("completed", "failed", "cancelled") else None
 
-        outcome = wait_until(
-            "QEMU to save or load its state", ended, owed_by=Owner.VMM, within=CALL_PATIENCE, every=0.005
-        )
+        outcome = wait_until("QEMU to save or load its state", ended, owed_by=Owner.VMM, within=CALL_PATIENCE)
         if outcome["status"] != "completed":
             why = outcome.get("error-desc") or self.process.tail(2)
             raise VmmError(f"{self.vmm.name}: the migration {outcome['status']}: {why}")

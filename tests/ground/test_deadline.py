@@ -46,7 +46,7 @@ def test_errors_of_the_probe_come_through() -> None:
 def test_pause_is_never_longer_than_what_is_left() -> None:
     shared = Deadline(0.05)
     with pytest.raises(DeadlineExceeded):
-        wait_until("the moon", lambda: None, owed_by=Owner.HOST, within=shared, every=3600)
+        wait_until("the moon", lambda: None, owed_by=Owner.HOST, within=shared)
     assert shared.remaining() == 0
 
 

@@ -50,7 +50,6 @@ def run(suite: Suite, qemu: Vmm, request: pytest.FixtureRequest) -> Iterator[sub
                 lambda: under_way(process, suite),
                 owed_by=Owner.HOST,
                 within=30,
-                every=0.02,
             )
             yield process
         finally:
@@ -88,7 +87,6 @@ def await_nothing_left(suite: Suite) -> None:
         lambda: not in_network(network) and not processes_naming(folder),
         owed_by=Owner.HOST,
         within=30,
-        every=0.02,
         last=lambda: [*in_network(network), *processes_naming(folder)],
     )
 
@@ -157,7 +155,6 @@ def test_gate_that_is_stopped_stops_its_run(suite: Suite, qemu: Vmm, number: sig
             lambda: under_way(process, suite),
             owed_by=Owner.HOST,
             within=60,
-            every=0.02,
         )
         process.send_signal(number)
         out, _ = process.communicate(timeout=PATIENCE)

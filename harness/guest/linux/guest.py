@@ -172,7 +172,6 @@ class LinuxGuest:
             lambda: self.run(f". /lib/nics.sh; name_nic {interface} {mac}").ok,
             owed_by=Owner.GUEST,
             within=within,
-            every=0.05,
             last=lambda: "the NICs " + " ".join(self.check("cat /sys/class/net/*/address").split()),
         )
 

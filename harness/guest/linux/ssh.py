@@ -151,7 +151,6 @@ def _connect(address: str, port: int, deadline: Deadline) -> socket.socket:
         attempt,
         owed_by=Owner.GUEST,
         within=deadline,
-        every=0.05,
         last=lambda: last,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 
-from harness.deadline import PACE
+from harness.deadline import Deadline
 from harness.errors import GuestError
 from harness.guest.answer import Answer
 from harness.guest.driver import WAS_TOLD, Inject, Ledger
@@ -78,13 +78,13 @@ class ProbeDriver:
         for start in range(0, len(frames), WINDOW):
             inject(frames[start : start + WINDOW])
             self._take(ledger)
-        last_arrival = time.monotonic()
-        while ledger.missing:
+        silence = Deadline(QUIET if ledger.missing < len(frames) else FIRST)
+        last = time.monotonic()
+        while ledger.missing and not silence.expired():
             if self._take(ledger):
-                last_arrival = time.monotonic()
-            patience = QUIET if ledger.missing < len(frames) else FIRST
-            if time.monotonic() - last_arrival > patience * PACE:
-                break
+                silence, last = Deadline(QUIET), time.monotonic()
+            else:
+                silence.pause(last)
         return ledger.landed()
 
     def transmit(self, pair: int, frames: Sequence[bytes]) -> int:

@@ -84,7 +84,7 @@ class VirtioIommu:
         queue.publish()
         self._device.notify(queue.index)
         done = wait_until(
-            f"the IOMMU's answer to {kind.name}", queue.reap, owed_by=Owner.VMM, within=_PATIENCE, every=0
+            f"the IOMMU's answer to {kind.name}", queue.reap, owed_by=Owner.VMM, within=_PATIENCE
         )
         for used in done:
             queue.release(used)

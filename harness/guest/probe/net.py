@@ -34,8 +34,6 @@ RING = 256
 CONFIG_MAC, CONFIG_MAX_PAIRS = 0, 8
 RETURN_PATIENCE = 2.0
 """Seconds in which a device uses the buffers that it was given, or frames that came."""
-_LOOK_AGAIN = 0.000_05
-"""Seconds between two looks for buffers that the device still holds."""
 CONTROL_PATIENCE = 5.0
 """Seconds: an answer takes microseconds, and a thread of a VMM on a busy host its turn."""
 ASKS_EVERY = 0.1
@@ -423,7 +421,7 @@ class VirtioNet:
             return arrived() or given_up
 
         with suppress(DeadlineExceeded):  # silence is an answer to be judged, and is one below
-            wait_until("the control queue's answers", over, owed_by=Owner.VMM, within=within, every=0)
+            wait_until("the control queue's answers", over, owed_by=Owner.VMM, within=within)
         status, waited = self.device.status, within * PACE
         silent = [*self._under_way.values(), *["a command"] * count][: count - len(answers)]
         for words in silent:
@@ -482,7 +480,6 @@ class VirtioNet:
             enough,
             owed_by=Owner.VMM,
             within=within,
-            every=0,
             last=lambda: f"{len(pairs)} came",
         )
         return set(pairs)
@@ -493,7 +490,7 @@ class VirtioNet:
         slots = self._transmit_slots.setdefault(queue.index, [])
         mine = set[int]()  # what an earlier call gave up may come back now: it is not counted
         returned, at = 0, 0
-        deadline = Deadline(within)
+        deadline, last = Deadline(within), time.monotonic()
         while returned < len(frames) and not deadline.expired():
             batch = frames[at : at + queue.size - queue.outstanding]
             for frame in batch:
@@ -510,8 +507,10 @@ class VirtioNet:
                 slots.append(used.buffers[0].address)
                 returned += used.descriptors[0] in mine
                 mine.discard(used.descriptors[0])
-            if not given_back and not batch:
-                deadline.pause(_LOOK_AGAIN)
+            if given_back or batch:
+                last = time.monotonic()
+            else:
+                deadline.pause(last)
         return returned
 
     def post_frame(self, queue: Virtqueue, frame: bytes) -> None:
@@ -534,7 +533,6 @@ class VirtioNet:
             returned,
             owed_by=Owner.VMM,
             within=within,
-            every=0,
         )
 
     def await_used(self, queue: Virtqueue, *, last: int = 1, within: float = RETURN_PATIENCE) -> list[Used]:
@@ -545,9 +543,7 @@ class VirtioNet:
             used.extend(queue.reap())
             return sum(each.written for each in used) >= last
 
-        wait_until(
-            f"{last} bytes on virtqueue {queue.index}", enough, owed_by=Owner.VMM, within=within, every=0
-        )
+        wait_until(f"{last} bytes on virtqueue {queue.index}", enough, owed_by=Owner.VMM, within=within)
         return used
 
     def send_chain(
@@ -575,9 +571,7 @@ class VirtioNet:
             return bool(back)
 
         with suppress(DeadlineExceeded):  # that it did not come back is for the caller to judge
-            wait_until(
-                "a transmitted chain to come back", returned, owed_by=Owner.VMM, within=within, every=0
-            )
+            wait_until("a transmitted chain to come back", returned, owed_by=Owner.VMM, within=within)
         return back[0] if back else None
 
     def _table(self, buffers: Sequence[Buffer]) -> int:
