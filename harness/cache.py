@@ -33,14 +33,16 @@ def cache_root() -> Path:
     return (Path(base) if base.startswith("/") else Path("~/.cache").expanduser()) / "virtio-net-mq"
 
 
-def cached(name: str, inputs: bytes, build: Build, *, root: Path | None = None) -> Path:
+def cached(
+    name: str, inputs: bytes, build: Build, *, root: Path | None = None, in_no_time: bool = False
+) -> Path:
     """The file or folder that `build` makes from `inputs`, from the cache where it is there already.
 
     `inputs` is everything that the result depends on: its hash is part of the entry's name, so a change of
     inputs asks for a new entry. `build` is given a path that does not exist yet, in an empty folder of its
     own (a place for intermediate files too), and leaves its file or folder there. A build that fails leaves
     nothing; an entry that is not what was made (see `damaged`) is made anew. Of several processes that ask at
-    once, one builds and the others wait for it.
+    once, one builds and the others wait for it. `in_no_time`: nobody has to be told that it is being made.
 
     Raises Unavailable where the cache cannot be written, DeadlineExceeded if another's build does not end,
     and whatever `build` raises.
@@ -59,6 +61,8 @@ def cached(name: str, inputs: bytes, build: Build, *, root: Path | None = None) 
     with _locked(lock, entry):
         if not _is_sound(entry):
             _remove(entry)
+            if not in_no_time:
+                announce(f"making {name}, once on this host, in {folder}")
             _build(entry, build)
     return entry
 
@@ -126,7 +130,6 @@ def _build(entry: Path, build: Build) -> None:
     # Only the holder of the lock comes here: what lies there is left over from a process that was killed.
     shutil.rmtree(workdir, ignore_errors=True)
     workdir.mkdir()
-    announce(f"making {entry.name.rpartition('-')[0]}, once on this host, in {entry.parent}")
     try:
         build(workdir / "result")
         (workdir / "result").rename(entry)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 
-from harness.bounded import Unreadable, read_toml
+from harness.bounded import TOML_LIMIT, Unreadable, read_file, read_toml
 from harness.checkout import ROOT
 from harness.errors import BadInput
 from harness.record.results import Result, Verdict, VmmInfo
@@ -159,6 +160,22 @@ def load_baselines(folder: Path) -> dict[Path, Baseline]:
     if not folder.is_dir() and folder != FOLDER:
         raise BadInput(f"there is no folder {folder} of baselines")
     return {path: load_baseline(path) for path in sorted(folder.glob("*.toml"))}
+
+
+def load_about(folder: Path, vmms: Iterable[VmmInfo]) -> dict[Path, Baseline]:
+    """As `load_baselines`, but only those that are about one of these VMMs: the others are not read to their end."""
+    seen = list(vmms)
+    about = [path for path in sorted(folder.glob("*.toml")) if any(map(_build_of(path).covers, seen))]
+    return {path: load_baseline(path) for path in about}
+
+
+def _build_of(path: Path) -> Build:
+    """Which builds a file is about, from what stands before its first expectation."""
+    try:
+        head = read_file(path, TOML_LIMIT).decode().partition("\n[[")[0]
+        return msgspec.convert(tomllib.loads(head)["build"], Build)
+    except (Unreadable, ValueError, KeyError, RecursionError):
+        return load_baseline(path).build  # which says what is wrong with it
 
 
 def for_vmm(baselines: dict[Path, Baseline], vmm: VmmInfo) -> dict[Path, Baseline]:

@@ -21,7 +21,7 @@ from harness.expected.baseline import (
     expectation_for,
     for_vmm,
     key_of,
-    load_baselines,
+    load_about,
     masked,
     stated_reason,
 )
@@ -134,7 +134,7 @@ def causes(run: Run, expected: Expected, register: Register) -> list[Cause]:
 
 def causes_of(run: Run, register: Register, folder: Path = FOLDER) -> list[Cause]:
     """Those of a run by the baselines of a folder."""
-    return causes(run, Expected(load_baselines(folder), run.vmms), register)
+    return causes(run, Expected(load_about(folder, run.vmms), run.vmms), register)
 
 
 def counted(run: Run, found: Sequence[Cause], vmm: str) -> str:

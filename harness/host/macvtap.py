@@ -15,9 +15,6 @@ from functools import cache
 from pathlib import Path
 from typing import Self
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
 from harness.errors import Unavailable
 from harness.host import namespace, tun
 from harness.host.backend import HostView, Place
@@ -41,6 +38,8 @@ class Macvtap:
     away = False
 
     def __init__(self, place: Place, pairs: int) -> None:
+        from pyroute2 import IPRoute  # slow to import
+
         self.pairs = pairs
         self.descriptors: list[int] = []
         self._name = place.name
@@ -136,6 +135,8 @@ def _is_attached(fd: int) -> bool:
 
 @contextmanager
 def _explained() -> Iterator[None]:
+    from pyroute2.netlink.exceptions import NetlinkError  # slow to import
+
     try:
         yield
     except NetlinkError as error:

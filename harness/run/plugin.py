@@ -5,6 +5,7 @@ It is loaded by conformance/conftest.py. Under xdist the main process prepares a
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -24,7 +25,7 @@ from harness.evidence.judge import Judge
 from harness.evidence.junit import annotate
 from harness.evidence.rerun import Rerun
 from harness.evidence.threads import forget_threads, watch_threads
-from harness.expected.baseline import FOLDER, load_baselines
+from harness.expected.baseline import FOLDER, load_about
 from harness.expected.causes import Expected
 from harness.guest import answer
 from harness.host import namespace
@@ -176,7 +177,7 @@ def pytest_configure(config: pytest.Config) -> None:
             config.pluginmanager.register(second_look)
         session = config.stash[_session]
         columns = [VmmInfo(vmm.name, vmm.kind, vmm.version) for vmm in session.vmms]
-        config.stash[_expected] = Expected(load_baselines(FOLDER), columns)
+        config.stash[_expected] = Expected(load_about(FOLDER, columns), columns)
         rerun = Rerun(
             session.vmm,
             session.seed,
@@ -216,6 +217,17 @@ def _spread(config: pytest.Config, session: Session) -> schedule.Times | None:
     if option.maxschedchunk is None:
         option.maxschedchunk = 1
     return schedule.last_times(Path(option.report))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect without looking for garbage, and never look through what is kept for the whole run."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(trylast=True)

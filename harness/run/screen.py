@@ -14,7 +14,7 @@ from rich.text import Text
 
 from harness.errors import HarnessError
 from harness.evidence.collect import ATTRIBUTE, Collector
-from harness.expected.baseline import FOLDER, load_baselines
+from harness.expected.baseline import FOLDER, load_about
 from harness.expected.causes import Expected, Key, Standing, causes, what_it_says
 from harness.printable import speak_plainly
 from harness.record.results import JUDGED, from_dict
@@ -38,7 +38,8 @@ class Screen:
         self._config = config
         self._collector = collector
         self._brief = brief
-        self._expected = Expected(load_baselines(FOLDER), collector.run(complete=False).vmms)
+        vmms = collector.run(complete=False).vmms
+        self._expected = Expected(load_about(FOLDER, vmms), vmms)
         self._seen: set[Key] = set()
         self._progress = Progress(time.monotonic())
         self._live: Live | None = None
