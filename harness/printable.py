@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 from typing import Any
 
-_CONTROL = {
-    code: "\N{REPLACEMENT CHARACTER}"
-    for code in [*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
-    if chr(code) not in "\n\t"
-}
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters, and those that turn the direction of text (Unicode, "Bidi_Control")."""
 
 
@@ -63,5 +60,5 @@ def is_text(text: str) -> bool:
 
 def printable(text: str) -> str:
     """The text with control characters, which VMM logs do contain, made visible, and lone surrogates too."""
-    text = text.replace("\r\n", "\n").translate(_CONTROL)
+    text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
     return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -38,6 +38,7 @@ def _suite(
     trees = [ROOT, *([suite.checkout(against)] if against else [])]
     costs = suite.measure(trees, vmms, rounds, arguments, scratch)
     screen = Console(width=100)
+    print(f"{len(set.union(*(set(cost.verdicts) for runs in costs.values() for cost in runs)))} tests")
     screen.print(suite.whole_table(costs))
     for tree, runs in costs.items():
         screen.print(f"\n{tree.name}, all processes together, medians:", suite.phase_table(runs))
@@ -82,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--against",
         type=Path,
         metavar="DIR",
-        help="with --suite: another checkout of this project, whose runs take turns with those of this one",
+        help="with --suite: another checkout of this project, whose runs of the tests that both have take turns "
+        "with those of this one",
     )
     ours, given = at_dashes(sys.argv[1:] if arguments is None else arguments)
     options = parser.parse_args(ours)

@@ -17,6 +17,8 @@ import pytest
 
 FOLDER = "MQ_BENCH_PHASES"
 """The environment variable that names the folder for the lines."""
+ONLY, TELL = "MQ_BENCH_ONLY", "MQ_BENCH_TELL"
+"""The environment variables that name a file of the tests to run, a line each, and one to write all tests to."""
 START = "start"
 _TICK = os.sysconf("SC_CLK_TCK")
 # places in /proc/PID/stat, counted from the state on
@@ -70,6 +72,21 @@ def pytest_configure(config: pytest.Config) -> None:
     """Learn whether others run the tests."""
     global _has_workers
     _has_workers = getattr(config.option, "dist", "no") != "no" and not hasattr(config, "workerinput")
+
+
+def _named(item: pytest.Item) -> str:
+    """Without folders: files are told apart by their names, and checkouts and workers may differ in their roots."""
+    return f"{item.path.name}::{item.nodeid.partition('::')[2]}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run those tests only that others have too."""
+    if ONLY in os.environ:
+        chosen = set(Path(os.environ[ONLY]).read_text().splitlines())
+        items[:] = [item for item in items if _named(item) in chosen]
+    if TELL in os.environ:
+        Path(os.environ[TELL]).write_text("".join(f"{_named(item)}\n" for item in items))
 
 
 @pytest.hookimpl(tryfirst=True)

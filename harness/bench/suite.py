@@ -52,17 +52,18 @@ def checkout(folder: Path) -> Path:
     return folder.absolute()
 
 
-def run(tree: Path, vmms: Sequence[Vmm], arguments: Sequence[str], folder: Path) -> Cost:
-    """Run the suite of a checkout once. Raises BadInput if it comes to no verdict."""
-    told = folder / "phases"
-    told.mkdir()
+def _pytest(tree: Path, vmms: Sequence[Vmm], arguments: Sequence[str], folder: Path, **told: Path) -> str:
+    """Have a checkout's pytest do something; what it said, if it did not do it. Raises BadInput if it does not end."""
     shutil.copy(phases.__file__, folder / "mq_bench_phases.py")
     command = [str(tree / ".venv/bin/python"), "-m", "pytest", str(tree / "conformance")]
-    command += ["-p", "mq_bench_phases", "-p", "no:cacheprovider", "-q", "--report", str(folder / "report")]
+    command += ["-p", "mq_bench_phases", "-p", "no:cacheprovider", "-q"]
     command += [word for vmm in vmms for word in ("--vmm", vmm.option)]
-    environment = {**os.environ, phases.FOLDER: str(told), "PYTHONPATH": str(folder)}
-    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    with (folder / "output.txt").open("wb") as output:
+    environment = {
+        **os.environ,
+        **{name: str(path) for name, path in told.items()},
+        "PYTHONPATH": str(folder),
+    }
+    with (folder / "output.txt").open("w+b") as output:
         try:
             done = subprocess.run(
                 [*command, *CHOSEN, *arguments],
@@ -76,10 +77,36 @@ def run(tree: Path, vmms: Sequence[Vmm], arguments: Sequence[str], folder: Path)
             )
         except subprocess.TimeoutExpired:
             raise BadInput(f"the suite of {tree} did not end") from None
+        output.seek(0)
+        return "" if done.returncode in (0, 1) else output.read()[-2000:].decode(errors="replace")
+
+
+def tests_of(tree: Path, vmms: Sequence[Vmm], arguments: Sequence[str], folder: Path) -> set[str]:
+    """What a run would consist of. Raises BadInput if it cannot be told."""
+    told = folder / "tests.txt"
+    words = [*arguments, "--collect-only", "-n", "0", "--dist", "no"]
+    said = _pytest(tree, vmms, words, folder, **{phases.TELL: told})
+    if not told.exists():
+        raise BadInput(f"the suite of {tree} does not say what its tests are; it said:\n{said}")
+    return set(told.read_text().splitlines())
+
+
+def run(
+    tree: Path, vmms: Sequence[Vmm], arguments: Sequence[str], folder: Path, report: Path, only: set[str]
+) -> Cost:
+    """Run these tests of a checkout once. Raises BadInput if it comes to no verdict.
+
+    `report` keeps its results, by which its next run orders the tests.
+    """
+    told, chosen = folder / "phases", folder / "only.txt"
+    told.mkdir()
+    chosen.write_text("\n".join(only))
+    before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    words = [*arguments, "--report", str(report)]
+    said = _pytest(tree, vmms, words, folder, **{phases.FOLDER: told, phases.ONLY: chosen})
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    found = folders(folder / "report")
-    if done.returncode not in (0, 1) or not found:
-        said = (folder / "output.txt").read_text(errors="replace")[-2000:]
+    found = folders(report)
+    if said or not found:
         raise BadInput(f"the suite of {tree} came to no verdict; it said:\n{said}")
     cost = Cost(
         time.monotonic() - begun,
@@ -97,11 +124,15 @@ def run(tree: Path, vmms: Sequence[Vmm], arguments: Sequence[str], folder: Path)
 def measure(
     trees: Sequence[Path], vmms: Sequence[Vmm], rounds: int, arguments: Sequence[str], scratch: Scratch
 ) -> dict[Path, list[Cost]]:
-    """So many runs of each, in turns; the first of them in turns too."""
+    """So many runs of each, in turns, of the tests that all of them have; the first of them in turns too."""
+    only = set.intersection(*(tests_of(tree, vmms, arguments, scratch.folder()) for tree in trees))
+    if not only:
+        raise BadInput("there is no test that all of these checkouts have")
+    reports = {tree: scratch.folder() for tree in trees}
     found = defaultdict[Path, list[Cost]](list)
     for number in range(rounds):
         for tree in trees if number % 2 == 0 else trees[::-1]:
-            found[tree].append(run(tree, vmms, arguments, scratch.folder()))
+            found[tree].append(run(tree, vmms, arguments, scratch.folder(), reports[tree], only))
     return {tree: found[tree] for tree in trees}
 
 

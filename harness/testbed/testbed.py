@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -32,6 +32,7 @@ REFUSAL_PATIENCE = 5.0
 """Seconds in which a VMM ends that was given options which cannot work."""
 _place_numbers = itertools.count()
 _Backend = TypeVar("_Backend", bound=NetworkBackend)
+_image = cache(build_image)  # the cache on disk is looked at once, not before every test
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Testbed:
     @cached_property
     def image(self) -> Path:
         """The probe guest's image, as its VMM takes it."""
-        return build_image(self.vmm.kernel_format)
+        return _image(self.vmm.kernel_format)
 
     def backend(self, name: str, pairs: int) -> NetworkBackend:
         """A fresh network backend of that name for a NIC of `pairs` pairs."""

@@ -49,8 +49,10 @@ def tree(suite: Suite, qemu: Vmm, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_time_is_told_by_phase_and_by_who_spent_it(
     tree: Path, qemu: Vmm, tmp_path: Path, workers: tuple[str, ...]
 ) -> None:
-    (tmp_path / "run").mkdir()
-    cost = bench.run(tree, [qemu], workers, tmp_path / "run")
+    run = tmp_path / "run"
+    run.mkdir()
+    only = bench.tests_of(tree, [qemu], workers, run)
+    cost = bench.run(tree, [qemu], workers, run, tmp_path / "report", only)
     assert list(cost.verdicts.values()) == ["pass"]
     call = cost.phases["call"]
     assert call["wall"] > 0.4
@@ -68,10 +70,12 @@ def test_checkouts_take_turns(tree: Path, qemu: Vmm, monkeypatch: pytest.MonkeyP
     shutil.copytree(tree, other)
     order: list[str] = []
 
-    def run(tree: Path, *_: object) -> Cost:
+    def run(tree: Path, vmms: object, arguments: object, folder: Path, report: Path, only: set[str]) -> Cost:
         order.append(tree.name)
+        assert [test.partition("::")[0] for test in only] == ["test_it.py"], "only what both have"
         return Cost(float(len(order)), 1.0, {})
 
+    (other / "conformance/test_more.py").write_text("def test_more(vmm): pass\n")
     monkeypatch.setattr(bench, "run", run)
     scratch = Scratch()
     costs = bench.measure([tree, other], [qemu], 3, (), scratch)
@@ -102,7 +106,7 @@ def test_verdict_that_is_never_the_same_is_named() -> None:
 def test_run_without_a_verdict_is_said(tree: Path, qemu: Vmm, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     with pytest.raises(BadInput, match="came to no verdict; it said:"):
-        bench.run(tree, [qemu], ["--no-such-option"], tmp_path / "run")
+        bench.run(tree, [qemu], ["--no-such-option"], tmp_path / "run", tmp_path, set())
 
 
 def test_other_checkout_must_be_one_that_is_set_up(tmp_path: Path) -> None:
