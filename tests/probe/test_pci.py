@@ -26,7 +26,7 @@ def test_scan_goes_behind_bridges() -> None:
     machine = Machine(
         {(0, 0): PciFunction(0x8086, 1), (0, 2): PciBridge(1), (1, 4): PciBridge(2), (2, 9): inner}
     )
-    found = [str(function) for function in pci.scan(machine)]
+    found = [str(function) for function, _ in pci.scan(machine)]
     assert found == ["00:00.0", "00:02.0", "01:04.0", "02:09.0"]
 
 

@@ -93,8 +93,7 @@ class VirtioIommu:
 
 
 def _find(bus: Bus) -> Function:
-    for function in pci.scan(bus):
-        vendor, device = struct.unpack("<HH", pci.read_config(bus, function, 0, 4))
-        if (vendor, device) == (pci.VENDOR_VIRTIO, DEVICE_IOMMU):
+    for function, identity in pci.scan(bus):
+        if identity == pci.Identity(pci.VENDOR_VIRTIO, DEVICE_IOMMU):
             return function
     raise GuestError("the guest sees no virtio IOMMU")

@@ -91,8 +91,8 @@ def find_net(
 
 
 def _on_pci(bus: Bus) -> Iterator[Transport]:
-    for function in pci.scan(bus):
-        if pci.is_virtio_net(pci.read_config(bus, function, 0, 4)):
+    for function, identity in pci.scan(bus):
+        if identity.is_virtio_net:
             yield pci.Pci(bus, function)
 
 

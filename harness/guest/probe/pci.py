@@ -55,6 +55,19 @@ class Function:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """The first two registers of a function: 16-bit vendor and device ids."""
+
+    vendor: int
+    device: int
+
+    @property
+    def is_virtio_net(self) -> bool:
+        """Whether it is a virtio network device."""
+        return self.vendor == VENDOR_VIRTIO and self.device in (DEVICE_NET_MODERN, DEVICE_NET_TRANSITIONAL)
+
+
+@dataclass(frozen=True)
 class Region:
     """A configuration structure: guest-physical `address`, `length` in bytes, and notify_off_multiplier."""
 
@@ -126,26 +139,21 @@ def write_config(bus: Bus, function: Function, offset: int, width: int, value: i
     bus.run([function.select(offset), port_out(width, CONFIG_DATA + (offset & 3), value)])
 
 
-def scan(bus: Bus, number: int = 0, bridge: Function | None = None) -> Iterator[Function]:
+def scan(bus: Bus, number: int = 0, bridge: Function | None = None) -> Iterator[tuple[Function, Identity]]:
     """The functions present on PCI bus `number` and on the buses behind its bridges, function 0 of each device."""
     devices = [Function(number, device, 0, bridge) for device in range(32)]
     operations = []
     for function in devices:
         operations += [function.select(0), port_in(4, CONFIG_DATA)]
     for function, identity in zip(devices, bus.run(operations), strict=True):
-        if identity & 0xFFFF in (0xFFFF, 0):
+        known = Identity(identity & 0xFFFF, identity >> 16)
+        if known.vendor in (0xFFFF, 0):
             continue
-        yield function
+        yield function, known
         head = read_config(bus, function, 0, 0x1C)
         secondary = head[PRIMARY_TO_SUBORDINATE + 1] if head[0x0E] & 0x7F == BRIDGE else 0
         if secondary > number:
             yield from scan(bus, secondary, function)
-
-
-def is_virtio_net(config: bytes) -> bool:
-    """Whether this configuration space is a virtio network device's."""
-    vendor, device = struct.unpack_from("<HH", config)
-    return vendor == VENDOR_VIRTIO and device in (DEVICE_NET_MODERN, DEVICE_NET_TRANSITIONAL)
 
 
 def capabilities(config: bytes) -> Iterator[tuple[int, int]]:
