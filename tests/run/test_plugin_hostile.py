@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from harness.vmm.find import identify
 from tests.run.suite import Suite
 from tests.vmm.fakes import make_fake
@@ -37,6 +39,32 @@ def test_whatever_a_vmm_answers_the_others_are_judged(suite: Suite) -> None:
         assert found["test_vm", behaviour]["verdict"] == "fail"
         assert "owed: not testbed.vms" in found["test_vm", behaviour]["reason"]
     assert not {"\x1b", "\x07", "\x9b"} & set(ran.out)
+
+
+HEAVY = 300 << 10
+"""KiB that a run may take at its peak."""
+GREEDY = (
+    *("api-deep", "api-drips", "api-has-no-end", "api-has-no-end-of-headers", "api-continues"),
+    *("floods", "floods-with-escapes", "qmp-deep", "qmp-has-no-end"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("behaviour", ["api-healthy", *GREEDY])
+def test_memory_is_bounded_whatever_a_vmm_does(suite: Suite, behaviour: str) -> None:
+    build = make_fake(suite.folder, behaviour)
+    suite.know(identify("odd", build))
+    suite.write(TESTS)
+    running = suite.start(suite.command(builds=[f"odd={build}"]))
+    assert running.stdout is not None
+    said = running.stdout.read()
+    running.stdout.close()
+    _, status, usage = os.wait4(running.pid, 0)
+    running.returncode = os.waitstatus_to_exitcode(status)
+    print(f"{behaviour}: {usage.ru_maxrss >> 10} MiB at its peak")
+    assert running.returncode == 1, said
+    assert suite.verdicts["test_last"] == "pass"
+    assert usage.ru_maxrss < HEAVY
 
 
 def test_report_path_that_is_no_utf_8_is_refused_at_the_start(suite: Suite) -> None:

@@ -169,6 +169,9 @@ def main(behaviour: str, arguments: list[str]) -> None:
         return
     if behaviour == "floods-with-escapes":
         say("\x1b[2J\x1b]0;title\x07\x9b31m " * 1_000_000)
+    if behaviour == "floods":
+        for _ in range(1000):
+            say("x" * 999_999)
     if behaviour == "api-healthy":
         say(f"arguments: {json.dumps(arguments)}")
         say(f"environment: {json.dumps(dict(os.environ))}")
