@@ -98,10 +98,13 @@ def wait_until(
     deadline = within if isinstance(within, Deadline) else Deadline(within)
     begun = time.monotonic()
     while True:
+        over = (
+            deadline.expired()
+        )  # asked first: who was not let run meanwhile has still looked after the deadline
         seen = probe()
         if seen:
             return seen
-        if deadline.expired():
+        if over:
             shown = last() if last else seen
             raise DeadlineExceeded(
                 f"waited {deadline.seconds:.1f} s for {reason}; last seen: {shown}", owed_by

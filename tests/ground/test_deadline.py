@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness import deadline as deadline_module
-from harness.deadline import PACE, Deadline, wait_until
+from harness.deadline import LONGEST_PAUSE, PACE, Deadline, before_next_look, wait_until
 from harness.errors import BadInput, DeadlineExceeded, Owner
 
 
@@ -36,6 +36,20 @@ def test_expiry_is_a_timeout_too() -> None:
 def test_probe_has_a_last_look_however_short_the_time() -> None:
     assert wait_until("now", lambda: True, owed_by=Owner.HOST, within=0)
     assert wait_until("now", lambda: True, owed_by=Owner.HOST, within=-1)
+
+
+def test_who_was_not_let_run_looks_once_more_after_the_deadline() -> None:
+    deadline, looks = Deadline(0.01), iter([False, True])
+
+    def late() -> bool:
+        deadline.run_out()
+        return next(looks)
+
+    assert wait_until("what came while we slept", late, owed_by=Owner.VMM, within=deadline)
+
+
+def test_nobody_computes_all_through_a_silence() -> None:
+    assert [before_next_look(waited) for waited in (0.0, 0.008, 9.0)] == [0.0, 0.001, LONGEST_PAUSE]
 
 
 def test_errors_of_the_probe_come_through() -> None:

@@ -112,10 +112,13 @@ class LinuxDriver:
 
     def _await(self, total: int) -> None:
         seen, quiet = self._look().total, Deadline(QUIET)
-        while seen < total and not quiet.expired():
+        while seen < total:
+            over = quiet.expired()
             now = self._look().total
             if now > seen:
                 seen, quiet = now, Deadline(QUIET)
+            elif over:
+                break
 
     def _above(self, known: list[int]) -> dict[int, int]:
         """Frames on the pairs above the count since `known`."""

@@ -80,9 +80,12 @@ class ProbeDriver:
             self._take(ledger)
         silence = Deadline(QUIET if ledger.missing < len(frames) else FIRST)
         last = time.monotonic()
-        while ledger.missing and not silence.expired():
+        while ledger.missing:
+            over = silence.expired()
             if self._take(ledger):
                 silence, last = Deadline(QUIET), time.monotonic()
+            elif over:
+                break
             else:
                 silence.pause(last)
         return ledger.landed()

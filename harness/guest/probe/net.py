@@ -491,7 +491,8 @@ class VirtioNet:
         mine = set[int]()  # what an earlier call gave up may come back now: it is not counted
         returned, at = 0, 0
         deadline, last = Deadline(within), time.monotonic()
-        while returned < len(frames) and not deadline.expired():
+        while returned < len(frames):
+            over = deadline.expired()
             batch = frames[at : at + queue.size - queue.outstanding]
             for frame in batch:
                 address = slots.pop() if slots else self._arena.take(BUFFER, BUFFER)
@@ -509,6 +510,8 @@ class VirtioNet:
                 mine.discard(used.descriptors[0])
             if given_back or batch:
                 last = time.monotonic()
+            elif over:
+                break
             else:
                 deadline.pause(last)
         return returned

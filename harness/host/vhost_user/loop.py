@@ -87,9 +87,10 @@ class Loop:
         with self.changed:
             while True:
                 self.check()
+                over = deadline.expired()
                 if seen := probe():
                     return seen
-                if deadline.expired():
+                if over:
                     raise DeadlineExceeded(
                         f"waited {deadline.seconds:.1f} s for {reason}; last seen: {last()}", Owner.VMM
                     )

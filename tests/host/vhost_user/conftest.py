@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.host import farewell
 from harness.host.vhost_user.backend import Backend
 from harness.host.vhost_user.endpoints import Listen
 from harness.host.vhost_user.offer import Offer
@@ -18,6 +19,7 @@ from .frontend import FrontEnd, open_descriptors
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """Every test must give back what it opened: descriptors, threads."""
+    farewell.settle()  # its thread stays for the process
     before, threads = open_descriptors(), set(threading.enumerate())
     yield
     after = open_descriptors()
