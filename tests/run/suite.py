@@ -75,8 +75,8 @@ class Suite:
     def start(self, command: Sequence[str], **options: Any) -> subprocess.Popen[str]:
         """Start a command line in the suite's folder; what it says on both streams comes through one pipe."""
         return subprocess.Popen(
-            # A shell's background jobs ignore interrupts, and hand that on to what they start.
-            ["env", "--default-signal=INT", *command],
+            # A shell's background jobs ignore interrupts, nohup hang-ups, and both hand that on to what they start.
+            ["env", "--default-signal=INT,HUP", *command],
             cwd=self.folder,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
