@@ -21,7 +21,7 @@ from harness.record.runs import newest
 from harness.run.case import case_of
 from harness.vmm.find import find_vmms
 
-PER_CORE, AT_MOST_MORE = 3, 16
+PER_CORE, AT_MOST_MORE = 4, 16
 """Workers for each core, and how many more than cores there are at most: each costs a second to start."""
 WORKER_BYTES = 768 << 20
 """What a worker takes with the VMs of a test: one process, and guests of 256 MiB and less."""

@@ -29,8 +29,8 @@ def test_unknown(vmm): pass
 @pytest.mark.parametrize(
     ("cores", "memory", "number"),
     [
-        (1, 64 * GIB, 3),
-        (2, 64 * GIB, 6),
+        (1, 64 * GIB, 4),
+        (2, 64 * GIB, 8),
         (8, 64 * GIB, 24),
         (64, 512 * GIB, 80),
         (8, 2 * GIB, 2),
