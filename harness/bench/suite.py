@@ -52,8 +52,13 @@ def checkout(folder: Path) -> Path:
     return folder.absolute()
 
 
-def _pytest(tree: Path, vmms: Sequence[Vmm], arguments: Sequence[str], folder: Path, **told: Path) -> str:
-    """Have a checkout's pytest do something; what it said, if it did not do it. Raises BadInput if it does not end."""
+def _pytest(
+    tree: Path, vmms: Sequence[Vmm], arguments: Sequence[str], folder: Path, **told: Path
+) -> str | None:
+    """Have a checkout's pytest do something; what it said if it did not do it, else None.
+
+    Raises BadInput if it does not end.
+    """
     shutil.copy(phases.__file__, folder / "mq_bench_phases.py")
     command = [str(tree / ".venv/bin/python"), "-m", "pytest", str(tree / "conformance")]
     command += ["-p", "mq_bench_phases", "-p", "no:cacheprovider", "-q"]
@@ -78,7 +83,7 @@ def _pytest(tree: Path, vmms: Sequence[Vmm], arguments: Sequence[str], folder: P
         except subprocess.TimeoutExpired:
             raise BadInput(f"the suite of {tree} did not end") from None
         output.seek(0)
-        return "" if done.returncode in (0, 1) else output.read()[-2000:].decode(errors="replace")
+        return None if done.returncode in (0, 1) else output.read()[-2000:].decode(errors="replace")
 
 
 def tests_of(tree: Path, vmms: Sequence[Vmm], arguments: Sequence[str], folder: Path) -> set[str]:
@@ -86,7 +91,7 @@ def tests_of(tree: Path, vmms: Sequence[Vmm], arguments: Sequence[str], folder: 
     told = folder / "tests.txt"
     words = [*arguments, "--collect-only", "-n", "0", "--dist", "no"]
     said = _pytest(tree, vmms, words, folder, **{phases.TELL: told})
-    if not told.exists():
+    if said is not None or not told.exists():
         raise BadInput(f"the suite of {tree} does not say what its tests are; it said:\n{said}")
     return set(told.read_text().splitlines())
 
@@ -106,7 +111,7 @@ def run(
     said = _pytest(tree, vmms, words, folder, **{phases.FOLDER: told, phases.ONLY: chosen})
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     found = folders(report)
-    if said or not found:
+    if said is not None or not found:
         raise BadInput(f"the suite of {tree} came to no verdict; it said:\n{said}")
     cost = Cost(
         time.monotonic() - begun,

@@ -157,16 +157,20 @@ def load_baseline(path: Path) -> Baseline:
 
 def load_baselines(folder: Path) -> dict[Path, Baseline]:
     """All files of a folder, by path in order of their names. Raises BadInput, also if there is no such folder."""
-    if not folder.is_dir() and folder != FOLDER:
-        raise BadInput(f"there is no folder {folder} of baselines")
-    return {path: load_baseline(path) for path in sorted(folder.glob("*.toml"))}
+    return {path: load_baseline(path) for path in _files(folder)}
 
 
 def load_about(folder: Path, vmms: Iterable[VmmInfo]) -> dict[Path, Baseline]:
     """As `load_baselines`, but only those that are about one of these VMMs: the others are not read to their end."""
     seen = list(vmms)
-    about = [path for path in sorted(folder.glob("*.toml")) if any(map(_build_of(path).covers, seen))]
+    about = [path for path in _files(folder) if any(map(_build_of(path).covers, seen))]
     return {path: load_baseline(path) for path in about}
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir() and folder != FOLDER:
+        raise BadInput(f"there is no folder {folder} of baselines")
+    return sorted(folder.glob("*.toml"))
 
 
 def _build_of(path: Path) -> Build:

@@ -113,6 +113,12 @@ def _require_text(config: pytest.Config) -> None:
             )
 
 
+def _expected_of(session: Session) -> Expected:
+    """What the baselines expect of the run's builds."""
+    columns = [VmmInfo(vmm.name, vmm.kind, vmm.version) for vmm in session.vmms]
+    return Expected(load_about(FOLDER, columns), columns)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Find the builds, and learn what this host can run."""
@@ -135,6 +141,7 @@ def pytest_configure(config: pytest.Config) -> None:
             config.option.basetemp = str(scratch.folder() / "pytest")
         if _is_worker(config):
             config.stash[_session] = session = Session.unpack(config.workerinput["conformance"])  # type: ignore[attr-defined]
+            config.stash[_expected] = _expected_of(session)
             if _xdist_worker(config) and session.evidence is not None:
                 interrupts.are_for_others()
                 end_with_parent()
@@ -151,6 +158,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 option.legacy_vmm,
                 lab=option.lab != "never",
             )
+            config.stash[_expected] = expected = _expected_of(session)
             if not config.option.collectonly:
                 interrupts.as_interrupts()
                 config.stash[_broken_off] = list(runs.recover(Path(option.report)))
@@ -163,7 +171,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 config.pluginmanager.register(_Recorder(Records(collector.store.folder, "main")))
                 from harness.run.screen import Screen  # slow to import, and workers need none
 
-                config.pluginmanager.register(Screen(config, collector, brief=option.brief))
+                config.pluginmanager.register(Screen(config, collector, expected, brief=option.brief))
                 if option.park:
                     config.pluginmanager.register(park.Parking(config, collector.store.folder))
                 session = replace(session, evidence=collector.store.folder, times=_spread(config, session))
@@ -180,8 +188,6 @@ def pytest_configure(config: pytest.Config) -> None:
         elif not config.option.usepdb:  # a process has one tracer: whoever looks at it has a debugger
             config.pluginmanager.register(second_look)
         session = config.stash[_session]
-        columns = [VmmInfo(vmm.name, vmm.kind, vmm.version) for vmm in session.vmms]
-        config.stash[_expected] = Expected(load_about(FOLDER, columns), columns)
         rerun = Rerun(
             session.vmm,
             session.seed,

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from harness.errors import HarnessError
 from harness.evidence.collect import ATTRIBUTE, Collector
-from harness.expected.baseline import FOLDER, load_about
 from harness.expected.causes import Expected, Key, Standing, causes, what_it_says
 from harness.printable import speak_plainly
 from harness.record.results import JUDGED, from_dict
@@ -34,12 +33,13 @@ PLAIN_LINE_EVERY = 15.0
 class Screen:
     """Hooks of the main process. `brief`: progress instead of a letter per test, no tracebacks at the end."""
 
-    def __init__(self, config: pytest.Config, collector: Collector, *, brief: bool) -> None:
+    def __init__(
+        self, config: pytest.Config, collector: Collector, expected: Expected, *, brief: bool
+    ) -> None:
         self._config = config
         self._collector = collector
         self._brief = brief
-        vmms = collector.run(complete=False).vmms
-        self._expected = Expected(load_about(FOLDER, vmms), vmms)
+        self._expected = expected
         self._seen: set[Key] = set()
         self._progress = Progress(time.monotonic())
         self._live: Live | None = None

@@ -11,7 +11,9 @@ from harness.expected.baseline import (
     FOLDER,
     Build,
     expectation_for,
+    for_vmm,
     key_of,
+    load_about,
     load_baseline,
     load_baselines,
     masked,
@@ -147,3 +149,19 @@ def test_the_baselines_of_this_project_can_be_read() -> None:
     for path, baseline in load_baselines(FOLDER).items():
         for expectation in baseline.expect:
             assert expectation.reason, path
+
+
+def test_those_about_a_vmm_are_found_without_reading_all() -> None:
+    everything = load_baselines(FOLDER)
+    for version in ("cloud-hypervisor v52.0-182-g5c7e1a45a", "cloud-hypervisor v53.0-246-gae44c2971", "none"):
+        vmm = VmmInfo("any", "cloud-hypervisor", version)
+        assert load_about(FOLDER, [vmm]) == for_vmm(everything, vmm)
+    assert load_about(FOLDER, [VmmInfo("a", "cloud-hypervisor", "cloud-hypervisor v52.0-182-g5c7e1a45a")])
+
+
+def test_what_is_wrong_with_one_is_said_where_it_is_looked_for(tmp_path: Path) -> None:
+    _file(tmp_path, build="kind = 3")
+    with pytest.raises(BadInput, match="has something wrong in it"):
+        load_about(tmp_path, [])
+    with pytest.raises(BadInput, match="there is no folder"):
+        load_about(tmp_path / "none", [])
