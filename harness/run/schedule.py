@@ -2,7 +2,7 @@
 
 Tests wait more than they compute: a silence that is awaited takes seconds, and a kernel's grace period its time. So
 there are more workers than cores, as far as memory goes, and what took long in the last run begins first, so that waits
-overlap. Where a VMM emulates its guests, tests compute more, and there are fewer.
+overlap. Where a VMM emulates its guests, tests compute, and there are as many workers as cores.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from harness.record.runs import newest
 from harness.run.case import case_of
 from harness.vmm.find import find_vmms
 
-PER_CORE, PER_EMULATING_CORE, AT_MOST_MORE = 4, 2, 16
-"""Workers for each core, then where a VMM emulates its guests' processors, and how many more than cores there are at
-most: each costs a second to start."""
+PER_CORE, AT_MOST_MORE = 4, 16
+"""Workers for each core, and how many more than cores there are at most: each costs a second to start."""
 WORKER_BYTES = 768 << 20
 """What a worker takes with the VMs of a test: one process, and guests of 256 MiB and less."""
 SLOW = 5.0
@@ -43,7 +42,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 def workers(cores: int, memory: int, *, emulates: bool) -> int:
     """So many, for a machine with so many cores and free bytes."""
-    most = min((PER_EMULATING_CORE if emulates else PER_CORE) * cores, cores + AT_MOST_MORE)
+    most = cores if emulates else min(PER_CORE * cores, cores + AT_MOST_MORE)
     return max(1, min(most, memory // WORKER_BYTES))
 
 
